@@ -1,0 +1,88 @@
+"""Biogeochemistry-informed neural networks for soil carbon, as an xarray extension.
+
+Importing xbinn registers ``Dataset.binn`` and nothing else: torch, dask, pint and rioxarray are
+loaded when first needed.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from xbinn import accessor as _accessor  # registers Dataset.binn
+
+if TYPE_CHECKING:
+    from xbinn import datasets, testing
+    from xbinn.api import (
+        default_parameters,
+        fit,
+        from_unit_interval,
+        predict,
+        score,
+        simulate,
+        stock,
+        to_unit_interval,
+    )
+    from xbinn.labels import profiles
+    from xbinn.model import Model, load
+    from xbinn.versions import show_versions
+
+__version__ = version("xbinn")
+
+_HOMES = {
+    **dict.fromkeys(
+        (
+            "default_parameters",
+            "fit",
+            "from_unit_interval",
+            "predict",
+            "score",
+            "simulate",
+            "stock",
+            "to_unit_interval",
+        ),
+        "xbinn.api",
+    ),
+    "show_versions": "xbinn.versions",
+    "Model": "xbinn.model",
+    "load": "xbinn.model",
+}
+_MODULES = {
+    "datasets": "xbinn.datasets",
+    "profiles": "xbinn.labels.profiles",
+    "testing": "xbinn.testing",
+}
+
+__all__ = [
+    "Model",
+    "datasets",
+    "default_parameters",
+    "fit",
+    "from_unit_interval",
+    "load",
+    "predict",
+    "profiles",
+    "score",
+    "show_versions",
+    "simulate",
+    "stock",
+    "testing",
+    "to_unit_interval",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value: Any = getattr(import_module(_HOMES[name]), name)
+    elif name in _MODULES:
+        value = import_module(_MODULES[name])
+    else:
+        raise AttributeError(f"module 'xbinn' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+del _accessor

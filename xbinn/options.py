@@ -1,0 +1,21 @@
+"""Choices and defaults of the public functions: one place, free of heavy imports."""
+
+from typing import Final, Literal
+
+Bedrock = Literal["closed", "published"]
+EncoderName = Literal["mlp", "constant"]
+Observation = Literal["layer_mean", "node"]
+LossName = Literal["log_smooth_l1", "smooth_l1"]
+Validation = Literal["spatial_blocks", "random"]
+OutputGroup = Literal["parameters", "processes", "soc"]
+Dtype = Literal["float32", "float64"]
+
+HIDDEN: Final = (128, 128)
+DROPOUT: Final = 0.2
+REGULARIZATION: Final = 1e-3
+BLOCK_SIZE: Final = 2.0
+EPOCHS: Final = 40
+PATIENCE: Final = 15
+BATCH_SIZE: Final = 128
+LEARNING_RATE: Final = 3e-3
+WEIGHT_DECAY: Final = 0.1
