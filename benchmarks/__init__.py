@@ -1,0 +1,1 @@
+"""Timings that xbinn quotes: ``python -m benchmarks.physics``."""

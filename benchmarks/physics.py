@@ -1,0 +1,308 @@
+"""Time the structured solve against batched dense linear algebra.
+
+Run ``python -m benchmarks.physics`` for a table, with ``--json`` for numbers alone. One thread,
+float32, microseconds a column, medians of repetitions in which the two sides take turns:
+
+solve
+    From decomposition rates and conductances to pools.
+assembly_and_solve
+    From monthly forcing and parameters to pools.
+simulate
+    ``ds.binn.simulate(parameters, dtype="float32")``: labels, units and diagnostics as well,
+    against the forward baseline of assembly_and_solve.
+
+The baseline assembles the 140 x 140 matrices (`xbinn.physics.dense.assemble`) within the timed
+region, from the same arguments, and hands them to `torch.linalg.solve` in batches that suit it.
+In forward_backward all arguments (solve) or all parameters (assembly_and_solve) take gradients.
+
+The columns are random, from a fixed seed, and physical: seasonal temperature and moisture damped
+with depth, bedrock from layer 3 down, parameters uniform in the prior ``binn``; a quarter of them
+lie on permafrost with an active layer of 0.2 to 2 m and are cryoturbated. Those of simulate are
+drawn with replacement from the cells of the grid: the real one where XBINN_DATA names it,
+`xbinn.testing.small_grid` otherwise.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+import xbinn
+import xbinn.testing
+from xbinn.constants import (
+    INPUT_POOLS,
+    MONTHS_PER_YEAR,
+    N_INPUTS,
+    N_LAYERS,
+    N_POOLS,
+    NODE_DEPTH,
+)
+from xbinn.parameters import PARAMETERS, prior_bounds
+from xbinn.physics import dense
+from xbinn.physics.cascade import (
+    Transfers,
+    decomposition_rates,
+    parameter,
+    transfers,
+    turnover_rates,
+)
+from xbinn.physics.column import layer_mask
+from xbinn.physics.forcing import Forcing
+from xbinn.physics.inputs import allocation, input_density
+from xbinn.physics.mixing import Mixing, closed_mixing, closed_shape
+from xbinn.physics.scalars import annual_scalars, depth_scalar
+from xbinn.physics.solver import solve
+from xbinn.physics.steady_state import SoilCarbonModel
+
+SEED = 20_240_817
+DTYPE = torch.float32
+PERMAFROST_SHARE = 0.25
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many columns are timed together, and how often."""
+
+    structured: int = 4096
+    dense: int = 256
+    simulated: int = 20_000
+    repetitions: int = 15
+
+
+SMOKE = Sizes(structured=8, dense=4, simulated=16, repetitions=1)
+
+
+def random_columns(n: int) -> tuple[Tensor, Forcing]:
+    """Parameters (parameter, n) and forcing of the columns described above."""
+    rng = np.random.default_rng(SEED)
+    low, high = np.array(prior_bounds("binn")).T[..., None]
+    parameters = low + rng.random((len(PARAMETERS), n)) * (high - low)
+    depth = np.array(NODE_DEPTH[:N_LAYERS])[:, None]
+    season = np.sin(2.0 * np.pi * np.arange(MONTHS_PER_YEAR) / MONTHS_PER_YEAR)[:, None, None]
+    permafrost = rng.random(n) < PERMAFROST_SHARE
+    mean = np.where(permafrost, rng.uniform(262.0, 272.0, n), rng.uniform(276.0, 301.0, n))
+    temperature = mean + rng.uniform(2.0, 15.0, n) * np.exp(-depth / 2.0) * season
+    water = rng.uniform(0.2, 0.8, n) * (1.0 - 0.2 * np.exp(-depth) * season)
+    altmax = np.where(permafrost, rng.uniform(0.2, 2.0, n), rng.uniform(2.5, 8.6, n))
+    monthly = (temperature, water, rng.uniform(0.8, 1.0, water.shape), np.full(water.shape, 0.9))
+    return torch.from_numpy(parameters).to(DTYPE), Forcing(
+        *(torch.from_numpy(field).to(DTYPE) for field in monthly),
+        altmax=torch.from_numpy(np.tile(altmax, (MONTHS_PER_YEAR, 1))),
+        allocated=torch.ones(n, dtype=torch.bool),
+        nbedrock=torch.from_numpy(rng.integers(3, N_LAYERS + 1, n)),
+        inputs=torch.from_numpy(rng.lognormal(4.0, 0.7, (N_INPUTS, n))).to(DTYPE),
+    )
+
+
+def solve_dense(rates: Tensor, moves: Transfers, mixing: Mixing, inputs: Tensor) -> Tensor:
+    """Assemble T - A K and solve by LU, (pool, layer, n) as `xbinn.physics.solver.solve`."""
+    matrix = dense.assemble(rates, moves, mixing)
+    empty = inputs.new_zeros((N_POOLS - len(INPUT_POOLS), *inputs.shape[1:]))
+    supplied = torch.cat((inputs, empty)).flatten(0, 1).T
+    return torch.linalg.solve(matrix, supplied).T.reshape(rates.shape)
+
+
+def from_arguments(n: int, *, structured: bool) -> tuple[Callable[[], Tensor], list[Tensor]]:
+    """From rates and conductances to pools, and what takes gradients."""
+    parameters, forcing = random_columns(n)
+    with torch.no_grad():
+        state = SoilCarbonModel().steady_state(parameters, forcing)
+    leaves = [t.clone() for t in (state.rates, *state.transfers, *state.mixing, state.inputs)]
+    rates, between, cwd_to_l2, lower, upper, inputs = leaves
+    function = solve if structured else solve_dense
+    return lambda: function(
+        rates, Transfers(between, cwd_to_l2), Mixing(lower, upper), inputs
+    ), leaves
+
+
+def from_forcing(n: int, *, structured: bool) -> tuple[Callable[[], Tensor], list[Tensor]]:
+    """From monthly forcing and parameters to pools, and what takes gradients."""
+    parameters, forcing = random_columns(n)
+    model = SoilCarbonModel()
+    if structured:
+        return lambda: model.steady_state(parameters, forcing).pools, [parameters]
+
+    return lambda: solve_dense(*assemble_arguments(parameters, forcing)), [parameters]
+
+
+def assemble_arguments(
+    parameters: Tensor, forcing: Forcing
+) -> tuple[Tensor, Transfers, Mixing, Tensor]:
+    """Assemble the arguments of `solve_dense` from monthly forcing, as the model does."""
+    scalars = annual_scalars(
+        forcing.temperature,
+        forcing.water,
+        forcing.oxygen,
+        forcing.nitrogen,
+        parameter(parameters, "q10"),
+        parameter(parameters, "w_scaling"),
+    )
+    depth = depth_scalar(parameter(parameters, "efolding"), DTYPE)
+    exists = layer_mask(forcing.nbedrock)
+    rates = decomposition_rates(
+        turnover_rates(parameters),
+        torch.where(exists, scalars.soil * depth, 1.0),
+        torch.where(exists, scalars.litter * depth, 1.0),
+    )
+    mixing = closed_mixing(
+        closed_shape(forcing.altmax, forcing.nbedrock, DTYPE),
+        parameter(parameters, "diffus"),
+        parameter(parameters, "cryo"),
+    )
+    fraction = allocation(parameter(parameters, "beta"), forcing.nbedrock, forcing.allocated, DTYPE)
+    inputs = input_density(forcing.inputs, fraction)
+    return rates, transfers(parameters, DTYPE), mixing, inputs
+
+
+def microseconds(run: Callable[[], object], columns: int) -> float:
+    """Time one call."""
+    start = time.perf_counter()
+    run()
+    return (time.perf_counter() - start) * 1e6 / columns
+
+
+def compare(
+    run: Callable[[], object],
+    columns: int,
+    baseline: Callable[[], object],
+    baseline_columns: int,
+    repetitions: int,
+) -> Figures:
+    """Medians of both, taking turns so that a slower minute of the machine hits both."""
+    run()
+    baseline()
+    times = [
+        (microseconds(run, columns), microseconds(baseline, baseline_columns))
+        for _ in range(repetitions)
+    ]
+    us, baseline_us = (statistics.median(side) for side in zip(*times, strict=True))
+    return {"us": us, "baseline_us": baseline_us, "ratio": baseline_us / us}
+
+
+def forward(function: Callable[[], Tensor]) -> Callable[[], object]:
+    """Call without gradients."""
+
+    def run() -> Tensor:
+        with torch.no_grad():
+            return function()
+
+    return run
+
+
+def forward_backward(function: Callable[[], Tensor], leaves: list[Tensor]) -> Callable[[], object]:
+    """Call, and go back from a sum over the pools."""
+    for leaf in leaves:
+        leaf.requires_grad_()
+
+    def run() -> None:
+        for leaf in leaves:
+            leaf.grad = None
+        function().sum().backward()
+
+    return run
+
+
+def time_part(
+    part: Callable[..., tuple[Callable[[], Tensor], list[Tensor]]], sizes: Sizes
+) -> dict[str, Figures]:
+    """Forward, and forward with backward, of one part."""
+    ours, leaves = part(sizes.structured, structured=True)
+    theirs, their_leaves = part(sizes.dense, structured=False)
+    counts = (sizes.structured, sizes.dense)
+    return {
+        "forward": compare(forward(ours), counts[0], forward(theirs), counts[1], sizes.repetitions),
+        "forward_backward": compare(
+            forward_backward(ours, leaves),
+            counts[0],
+            forward_backward(theirs, their_leaves),
+            counts[1],
+            sizes.repetitions,
+        ),
+    }
+
+
+def simulated_columns(n: int) -> tuple[xr.Dataset, xr.Dataset]:
+    """Cells drawn with replacement, and a parameter vector for each from the prior ``binn``."""
+    rng = np.random.default_rng(SEED)
+    real = bool(os.environ.get("XBINN_DATA"))
+    grid = xbinn.datasets.open_grid() if real else xbinn.testing.small_grid()
+    space = [d for d in grid["TSOI"].dims if d not in ("month", "depth")]
+    cells = grid[[v.name for v in xbinn.variables.FORCING]].stack(cell=space)
+    with_forcing = np.flatnonzero(cells["TSOI"].notnull().all(("month", "depth")).values)
+    drawn = cells.isel(cell=rng.choice(with_forcing, n)).drop_vars(["cell", *space])
+    # Laid out as a file would be: drawing leaves the months of a cell side by side.
+    drawn = drawn.map(lambda field: field.copy(data=np.ascontiguousarray(field.values)))
+    unit = xr.Dataset({p.name: ("cell", rng.random(n)) for p in PARAMETERS})
+    return drawn, xbinn.from_unit_interval(unit, prior="binn")
+
+
+def time_simulate(sizes: Sizes) -> Figures:
+    """``ds.binn.simulate`` against the dense solve from monthly forcing."""
+    ds, parameters = simulated_columns(sizes.simulated)
+    theirs, _ = from_forcing(sizes.dense, structured=False)
+    return compare(
+        lambda: ds.binn.simulate(parameters, dtype="float32"),
+        sizes.simulated,
+        forward(theirs),
+        sizes.dense,
+        sizes.repetitions,
+    )
+
+
+def run(sizes: Sizes) -> dict[str, object]:
+    """All parts."""
+    torch.set_num_threads(1)
+    return {
+        "solve": time_part(from_arguments, sizes),
+        "assembly_and_solve": time_part(from_forcing, sizes),
+        "simulate": time_simulate(sizes),
+    }
+
+
+def table(results: dict[str, object], sizes: Sizes) -> str:
+    """Lay the results out for reading."""
+    lines = [
+        f"{platform.processor() or platform.machine()}, {platform.system()}, one thread, float32",
+        f"Python {platform.python_version()}, torch {torch.__version__}, "
+        f"numpy {np.__version__}, xbinn {xbinn.__version__}",
+        f"batches of {sizes.structured} (dense: {sizes.dense}), simulate on {sizes.simulated}; "
+        f"medians of {sizes.repetitions}",
+        "",
+        f"{'':38}{'us a column':>12}{'dense':>10}{'ratio':>8}",
+    ]
+    for part, figures in results.items():
+        rows = figures if part != "simulate" else {"forward": figures}
+        for direction, f in rows.items():  # type: ignore[attr-defined]
+            label = f"{part}, {direction.replace('_', ' and ')}"
+            lines.append(f"{label:38}{f['us']:12.2f}{f['baseline_us']:10.0f}{f['ratio']:8.0f}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.physics",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes: shows that it runs")
+    options = parser.parse_args(arguments)
+    sizes = SMOKE if options.smoke else Sizes()
+    results = run(sizes)
+    print(json.dumps(results, indent=2) if options.json else table(results, sizes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+"""From parameters and forcing to the carbon pools at steady state."""
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from xbinn.constants import LITTER_POOLS, N_LAYERS, SOIL_POOLS
+from xbinn.errors import InputError
+from xbinn.options import Bedrock
+from xbinn.parameters import PARAMETERS, Parameter
+from xbinn.physics.cascade import (
+    Transfers,
+    decomposition_rates,
+    parameter,
+    transfers,
+    turnover_rates,
+)
+from xbinn.physics.column import layer_mask, ordered_sum
+from xbinn.physics.forcing import Forcing
+from xbinn.physics.inputs import allocation, input_density
+from xbinn.physics.mixing import Mixing, closed_mixing, closed_shape, published_mixing
+from xbinn.physics.scalars import annual_scalars, depth_scalar
+from xbinn.physics.solver import solve
+from xbinn.variables import FORCING_NAMES
+
+BEDROCK: tuple[Bedrock, ...] = get_args(Bedrock)
+
+
+@dataclass(frozen=True)
+class SteadyState:
+    """A batch of columns at steady state, with what made them so.
+
+    Layers below closed bedrock hold 0 in ``pools`` and ``inputs``, and 1 in the scalars' place in
+    ``rates``; `layers` says which exist. Columns without a steady state are NaN in ``pools``.
+
+    Attributes
+    ----------
+    parameters : Tensor
+        What the columns were solved for, (parameter, *batch), physical units.
+    pools : Tensor
+        (pool, layer, *batch) [gC m-3].
+    has_steady_state : Tensor
+        (*batch), boolean; False where carbon reaches layers in which nothing decomposes and
+        which nothing leaves.
+    layers : Tensor
+        Number of layers that exist, (*batch).
+    rates : Tensor
+        Decomposition rates, (pool, layer, *batch) [day-1].
+    turnover : Tensor
+        Baseline rates, (pool, *batch) [day-1].
+    transfers : Transfers
+        (transfer, *batch) and (*batch) [1].
+    mixing : Mixing
+        (layer, *batch) twice [day-1].
+    modifier : Tensor
+        Mean temperature scalar x mean water scalar x depth scalar, (layer, *batch) [1].
+    fraction : Tensor
+        Of the plant carbon by layer, (layer, *batch) [1].
+    inputs : Tensor
+        (4, layer, *batch) [gC m-3 day-1].
+    annual_input : Tensor
+        Total annual input, (*batch) [gC m-2 yr-1].
+    """
+
+    parameters: Tensor
+    pools: Tensor
+    has_steady_state: Tensor
+    layers: Tensor
+    rates: Tensor
+    turnover: Tensor
+    transfers: Transfers
+    mixing: Mixing
+    modifier: Tensor
+    fraction: Tensor
+    inputs: Tensor
+    annual_input: Tensor
+
+    @cached_property
+    def soc(self) -> Tensor:
+        """Soil organic carbon S1 + S2 + S3, (layer, *batch) [gC m-3]."""
+        return ordered_sum(self.pools[SOIL_POOLS])
+
+    def unflatten(self, batch: torch.Size) -> "SteadyState":
+        """Give a flat batch its shape back."""
+
+        def shaped(t: Tensor) -> Tensor:
+            return t.reshape((*t.shape[:-1], *batch))
+
+        values: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            many = isinstance(value, tuple)
+            values[field.name] = type(value)(*map(shaped, value)) if many else shaped(value)
+        return SteadyState(**values)
+
+
+@dataclass(frozen=True)
+class SoilCarbonModel:
+    """CLM5's soil carbon model: 7 pools x 20 layers at steady state.
+
+    Parameters
+    ----------
+    bedrock : {"closed", "published"}
+        ``closed`` conserves carbon: nothing crosses bedrock and nothing exists below it.
+        ``published`` is the operator of the PRODA and BINN codes, which does not.
+    """
+
+    bedrock: Bedrock = "closed"
+
+    def __post_init__(self) -> None:
+        if self.bedrock not in BEDROCK:
+            raise InputError(
+                f"bedrock={self.bedrock!r} is not known: choose one of "
+                f"{', '.join(map(repr, BEDROCK))}"
+            )
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The table of its parameters, in the order of their axis."""
+        return PARAMETERS
+
+    @property
+    def forcing(self) -> tuple[str, ...]:
+        """Names of the forcing variables it needs."""
+        return FORCING_NAMES
+
+    def steady_state(self, parameters: Tensor, forcing: Forcing) -> SteadyState:
+        """Solve for the pools.
+
+        Parameters
+        ----------
+        parameters : Tensor
+            (parameter, *batch), physical units, in the order of `xbinn.parameters.PARAMETERS`.
+        forcing : Forcing
+            With the same batch shape. Its dtype is the dtype of the solve; parameters may be of
+            a higher precision, which is used where they enter.
+
+        Returns
+        -------
+        SteadyState
+            The result of a column never depends on its neighbours in the batch.
+        """
+        batch = forcing.batch_shape
+        flat = forcing.flatten()
+        state = self._steady_state(parameters.reshape(len(PARAMETERS), batch.numel()), flat)
+        return state.unflatten(batch)
+
+    def _steady_state(self, parameters: Tensor, forcing: Forcing) -> SteadyState:
+        dtype = forcing.temperature.dtype
+        bedrock = forcing.nbedrock.clamp(max=N_LAYERS)
+        if self.bedrock == "closed":
+            layers = bedrock
+            mixing = closed_mixing(
+                closed_shape(forcing.altmax, bedrock, dtype),
+                parameter(parameters, "diffus"),
+                parameter(parameters, "cryo"),
+            )
+        else:
+            layers = torch.full_like(forcing.allocated, N_LAYERS, dtype=torch.int64)
+            mixing = published_mixing(
+                forcing.altmax,
+                bedrock.expand(forcing.altmax.shape),
+                parameter(parameters, "diffus"),
+                parameter(parameters, "cryo"),
+                dtype,
+            )
+        exists = layer_mask(layers)
+        scalars = annual_scalars(
+            forcing.temperature,
+            forcing.water,
+            forcing.oxygen,
+            forcing.nitrogen,
+            parameter(parameters, "q10"),
+            parameter(parameters, "w_scaling"),
+        )
+        depth = depth_scalar(parameter(parameters, "efolding"), dtype)
+        fraction = allocation(parameter(parameters, "beta"), layers, forcing.allocated, dtype)
+        inputs = input_density(forcing.inputs.to(dtype), fraction)
+
+        drained = _Drained.trace(scalars.soil, scalars.litter, exists, mixing)
+        # Rows that hold nothing get the rate 1: k may be 0 there, and 0/0 is no pool.
+        soil = torch.where(drained.soil, scalars.soil * depth, 1.0)
+        litter = torch.where(drained.litter, scalars.litter * depth, 1.0)
+        turnover = turnover_rates(parameters)
+        rates = decomposition_rates(turnover, soil, litter)
+        moves = transfers(parameters, dtype)
+        has_steady_state = drained.has_steady_state(forcing.inputs, fraction, moves.cwd_to_l2)
+        pools = solve(rates, moves, mixing, inputs)
+        if not bool(has_steady_state.all()):
+            pools = torch.where(has_steady_state, pools, torch.nan)
+        return SteadyState(
+            parameters=parameters,
+            pools=pools,
+            has_steady_state=has_steady_state,
+            layers=layers,
+            rates=rates,
+            turnover=turnover,
+            transfers=moves,
+            mixing=mixing,
+            modifier=scalars.temperature * scalars.water * depth,
+            fraction=fraction,
+            inputs=inputs,
+            annual_input=ordered_sum(forcing.inputs),
+        )
+
+
+@dataclass(frozen=True)
+class _Drained:
+    """Layers from which carbon can get to where it decomposes, each (layer, n), boolean.
+
+    ``decomposes``: in the layer itself (coarse woody debris is not mixed). ``soil``, ``litter``:
+    by mixing as well, without and with nitrogen limitation. Decided by the climate scalars before
+    the depth scalar and the parameters multiply them, so that no underflow is taken for a zero.
+    """
+
+    exists: Tensor
+    decomposes: Tensor
+    soil: Tensor
+    litter: Tensor
+
+    @classmethod
+    def trace(cls, soil: Tensor, litter: Tensor, exists: Tensor, mixing: Mixing) -> "_Drained":
+        by_soil = (soil != 0.0) & exists
+        by_litter = (litter != 0.0) & exists
+        if bool(((soil == 0.0) | (litter == 0.0)).any()):
+            return cls(exists, by_soil, _reach(by_soil, mixing), _reach(by_litter, mixing))
+        return cls(exists, by_soil, by_soil, by_litter)
+
+    def has_steady_state(self, inputs: Tensor, fraction: Tensor, cwd_to_l2: Tensor) -> Tensor:
+        """(4, n), (layer, n), (n) -> (n), boolean."""
+        supplied = (fraction > 0.0) & self.exists
+        cwd = inputs[0] > 0.0
+        to_litter = (inputs[LITTER_POOLS] > 0.0).any(0) | cwd
+        trapped = (supplied & ~self.decomposes & cwd) | (supplied & ~self.litter & to_litter)
+        return ~trapped.any(0)
+
+
+def _reach(decomposes: Tensor, mixing: Mixing) -> Tensor:
+    """Spread ``decomposes`` to the layers that mixing connects, (layer, n)."""
+    reached = decomposes.clone()
+    downward, upward = mixing.upper > 0.0, mixing.lower > 0.0
+    for j in range(N_LAYERS - 2, -1, -1):
+        reached[j] |= reached[j + 1] & downward[j]
+    for j in range(1, N_LAYERS):
+        reached[j] |= reached[j - 1] & upward[j]
+    return reached
