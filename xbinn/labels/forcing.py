@@ -1,0 +1,368 @@
+"""The CLM5 forcing of a Dataset: found, named, converted, cut and laid out. Always lazy."""
+
+import logging
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import numpy as np
+import xarray as xr
+
+from xbinn.constants import (
+    LAYER_THICKNESS,
+    MONTHS_PER_YEAR,
+    N_LAYERS,
+    N_LAYERS_CLM5,
+    NODE_DEPTH,
+)
+from xbinn.errors import InputError, UnitsError
+from xbinn.labels.encoding import as_float, convert_units, lay_out, output_coordinates
+from xbinn.labels.space import spatial_dims
+from xbinn.labels.units import conversion, dequantify
+from xbinn.variables import DEPTH, DEPTH_ALIASES, FORCING, INPUT_NAMES, MONTH, Variable
+
+INPUT_NOISE: Final = 0.01
+"""Litter input (gC m-2 month-1) below zero by no more than this is taken as zero: models that
+write NPP of deserts and ice leave such residues, and no carbon flows out of litter."""
+
+_NODE_TOLERANCE: Final = 1e-3
+"""Agreement (m) asked of depth coordinates; CLM4.5's first node is 3 mm away from CLM5's."""
+_RANGE_TOLERANCE: Final = 1e-6
+"""How far past a range, relative to the bound, float32 rounding may carry a value."""
+_NAMED: Final = 5
+_TABLE: Final = {v.name: v for v in FORCING}
+_DEPTH_NAMES: Final = (DEPTH, *DEPTH_ALIASES)
+
+_log = logging.getLogger("xbinn")
+
+
+def standardise_forcing(ds: xr.Dataset) -> xr.Dataset:
+    """Bring the forcing variables of a Dataset to the form that the model takes.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Holds the forcing variables of `xbinn.variables.FORCING` by name or alias, with units;
+        plain or quantified. The depth dimension may be called ``depth``, ``layer``, ``levsoi``,
+        ``levgrnd`` or ``levdcmp`` and have more levels than the model's 20 (CLM5 writes 25).
+
+    Returns
+    -------
+    Dataset
+        TSOI [K], W_SCALAR, O_SCALAR, FPI_vr [1] (month, depth, *space); ALTMAX, ALTMAX_LASTYEAR
+        [m] and the four litter inputs [gC m-2 month-1] (month, *space); nbedrock [1] (*space) or
+        (month, *space). Floating point; lazy where ``ds`` is, with month and depth in one chunk.
+
+    Raises
+    ------
+    InputError
+        If variables are missing, are not numbers, or have wrong months or depths.
+    UnitsError
+        If a unit is missing, cannot be understood, or measures something else.
+    """
+    found = _find_forcing(ds)
+    space = _space_sizes(found)
+    problems: list[str] = []
+    layered: dict[str, xr.DataArray] = {}
+    cut: dict[str, int] = {}
+    for name, da in found.items():
+        problems += _dimension_problems(_TABLE[name], da)
+        layer = _layer_dim(da)
+        if layer is None:
+            layered[name] = da
+            continue
+        levels, problem = _model_levels(name, da, layer)
+        if problem is not None:
+            problems.append(problem)
+            continue
+        if da.sizes[layer] > N_LAYERS:
+            cut[name] = da.sizes[layer]
+        layered[name] = _on_model_depth(da, layer, levels)
+    if problems:
+        raise InputError(
+            f"forcing that cannot be used: {'; '.join(problems)}; needed are {MONTHS_PER_YEAR} "
+            f'entries of {MONTH} (ds.groupby("time.month").mean("time") makes them) and '
+            f"{N_LAYERS} or {N_LAYERS_CLM5} CLM5 layers (regrid with "
+            "ds.interp(depth=xbinn.constants.NODE_DEPTH[:20]))"
+        )
+    if cut:
+        _log.info(
+            "cut to the %d biogeochemically active CLM5 layers (to 8.6 m): %s",
+            N_LAYERS,
+            ", ".join(f"{name} from {size}" for name, size in cut.items()),
+        )
+    converted = convert_units(layered, {n: _wanted_units(_TABLE[n], layered[n]) for n in layered})
+    return xr.Dataset({name: _finish(_TABLE[name], da, space) for name, da in converted.items()})
+
+
+def check_forcing_values(
+    arrays: Mapping[str, np.ndarray],
+    *,
+    bedrock: Literal["closed", "published"],
+    where: str,
+    extremes: Mapping[str, tuple[float, float]] | None = None,
+) -> None:
+    """Refuse forcing values that cannot be what they claim to be.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Standardised forcing of one block: (month, depth, ...), (month, ...) or, for nbedrock,
+        also (...). Values that are not finite are passed over: they are ocean.
+    bedrock : {"closed", "published"}
+        "closed" needs nbedrock constant over the months.
+    where : str
+        Names the block in the message.
+    extremes : mapping of str to (float, float), optional
+        Least and greatest value of arrays, where they are known already; NaN if any value is.
+
+    Raises
+    ------
+    InputError
+        If a value lies outside the range of the variable table, or nbedrock is no layer index.
+    """
+    problems: list[str] = []
+    for name, values in arrays.items():
+        problem = _range_problem(_TABLE[name], values, (extremes or {}).get(name))
+        if problem is not None:
+            problems.append(problem)
+    if "nbedrock" in arrays:
+        months = arrays["TSOI"].ndim - 1 if "TSOI" in arrays else arrays["nbedrock"].ndim
+        problems += _bedrock_problems(
+            arrays["nbedrock"], monthly=arrays["nbedrock"].ndim == months, bedrock=bedrock
+        )
+    if problems:
+        raise InputError(
+            f"forcing values out of range in {where}: {'; '.join(problems)}; correct the values "
+            'or state their unit, as in ds["TSOI"].attrs["units"] = "degC"'
+        )
+
+
+def _find_forcing(ds: xr.Dataset) -> dict[str, xr.DataArray]:
+    """All forcing variables by table name, dequantified and floating point."""
+    names: dict[str, str] = {}
+    missing: list[str] = []
+    for variable in FORCING:
+        name = next((n for n in (variable.name, *variable.aliases) if n in ds.variables), None)
+        if name is None:
+            missing.append(variable.name)
+        else:
+            names[variable.name] = name
+    if missing:
+        raise InputError(
+            f"forcing variables missing: {', '.join(missing)}; add them with ds.merge(...), or "
+            f'give variables their name with ds.rename({{"...": "{missing[0]}"}})'
+        )
+    plain = dequantify(ds[list(names.values())])
+    not_numbers = [f"{n} ({plain[m].dtype})" for n, m in names.items() if not _numeric(plain[m])]
+    if not_numbers:
+        raise InputError(
+            f"forcing variables that are not real numbers: {', '.join(not_numbers)}; convert "
+            "them with ds[name].astype(float)"
+        )
+    return {table_name: as_float(plain[name]) for table_name, name in names.items()}
+
+
+def _numeric(da: xr.DataArray) -> bool:
+    return da.dtype.kind in "fiu"
+
+
+def _space_sizes(found: Mapping[str, xr.DataArray]) -> dict[str, int]:
+    # Dimensions only: variables on different layer dimensions stand side by side here.
+    sizes = {str(d): n for da in found.values() for d, n in da.sizes.items()}
+    bare = xr.Dataset({name: da.drop_vars(da.coords) for name, da in found.items()})
+    dims = (d for d in spatial_dims(bare) if d not in (MONTH, *_DEPTH_NAMES))
+    return {dim: sizes[dim] for dim in dims}
+
+
+def _layer_dim(da: xr.DataArray) -> str | None:
+    return next((name for name in _DEPTH_NAMES if name in da.dims), None)
+
+
+def _dimension_problems(variable: Variable, da: xr.DataArray) -> list[str]:
+    name = variable.name
+    layers = [d for d in _DEPTH_NAMES if d in da.dims]
+    allowed = (*variable.dims, *variable.optional_dims)
+    problems: list[str] = []
+    if MONTH in variable.dims and MONTH not in da.dims:
+        problems.append(f"{name} has no dimension {MONTH} (it has {_listed(da.dims)})")
+    if DEPTH in variable.dims and not layers:
+        problems.append(f"{name} has no depth dimension (it has {_listed(da.dims)})")
+    if len(layers) > 1 or (layers and DEPTH not in allowed):
+        problems.append(f"{name} has dimension {_listed(layers)}, which it cannot have")
+    if da.sizes.get(MONTH, MONTHS_PER_YEAR) != MONTHS_PER_YEAR:
+        problems.append(f"{name} has {da.sizes[MONTH]} entries of {MONTH}")
+    elif MONTH in da.coords and MONTH in da.dims and not da.indexes[MONTH].is_unique:
+        problems.append(f"{name} has repeated values of {MONTH}")
+    return problems
+
+
+def _listed(dims: object) -> str:
+    return ", ".join(map(str, dims)) if isinstance(dims, tuple | list) and dims else "none"
+
+
+def _model_levels(name: str, da: xr.DataArray, layer: str) -> tuple[np.ndarray, str | None]:
+    """Positions of the model's layers along ``layer``, or what is wrong with it."""
+    first = np.arange(N_LAYERS)
+    size = da.sizes[layer]
+    coordinate = da.coords.get(layer, da.coords.get(DEPTH))
+    if coordinate is None or coordinate.dims != (layer,) or _counts(coordinate):
+        if size in (N_LAYERS, N_LAYERS_CLM5):
+            return first, None
+        return first, f"{name} has {size} levels of {layer} and no depth coordinate"
+    if not _numeric(coordinate):
+        return first, f"{name} has a depth coordinate of type {coordinate.dtype}"
+    nodes = coordinate.values.astype(np.float64)
+    if "units" in coordinate.attrs:
+        try:
+            factor, offset = conversion(str(coordinate.name), coordinate.attrs["units"], "m")
+        except UnitsError as error:
+            return first, f"{name}: {error}"
+        nodes = nodes * factor + offset
+    if size == 0:
+        return first, f"{name} has no levels of {layer}"
+    apart = np.abs(nodes[:, None] - np.array(NODE_DEPTH[:N_LAYERS]))
+    # NaN is no depth: it must not win the search for the nearest.
+    apart = np.where(np.isnan(apart), np.inf, apart)
+    levels = apart.argmin(axis=0)
+    lost = np.flatnonzero(apart.min(axis=0) > _NODE_TOLERANCE)
+    if lost.size:
+        given = _first_depths(nodes)
+        absent = _first_depths(np.array(NODE_DEPTH)[lost])
+        return first, (
+            f"{name} has {size} levels of {layer} at {given} m, none at the CLM5 nodes {absent} m"
+        )
+    return levels, None
+
+
+def _first_depths(depths: np.ndarray) -> str:
+    shown = ", ".join(f"{z:g}" for z in depths[:_NAMED])
+    return f"{shown}, ..." if depths.size > _NAMED else shown
+
+
+def _counts(coordinate: xr.DataArray) -> bool:
+    """Whether a coordinate merely numbers the layers."""
+    if coordinate.dtype.kind not in "iu":
+        return False
+    values = coordinate.values
+    return bool(np.array_equal(values - values[:1], np.arange(values.size))) and (
+        values.size == 0 or int(values[0]) in (0, 1)
+    )
+
+
+def _on_model_depth(da: xr.DataArray, layer: str, levels: np.ndarray) -> xr.DataArray:
+    if not np.array_equal(levels, np.arange(da.sizes[layer])):
+        contiguous = np.array_equal(levels, np.arange(N_LAYERS))
+        da = da.isel({layer: slice(0, N_LAYERS) if contiguous else levels})
+    stale = [c for c in da.coords if c == DEPTH or layer in da.coords[c].dims]
+    da = da.drop_vars(stale)
+    if layer != DEPTH:
+        da = da.rename({layer: DEPTH})
+    # One coordinate for all: nodes a rounding apart would align to nothing.
+    nodes = output_coordinates()[DEPTH].drop_vars("depth_bnds", errors="ignore").variable.copy()
+    nodes.attrs.pop("bounds")
+    return da.assign_coords({DEPTH: nodes})
+
+
+def _wanted_units(variable: Variable, da: xr.DataArray) -> str:
+    if variable.name in INPUT_NAMES and DEPTH in da.dims:
+        return variable.units.replace("m-2", "m-3")
+    return variable.units
+
+
+def _finish(variable: Variable, da: xr.DataArray, space: Mapping[str, int]) -> xr.DataArray:
+    if variable.name in INPUT_NAMES:
+        if DEPTH in da.dims:
+            thickness = xr.DataArray(
+                np.array(LAYER_THICKNESS[:N_LAYERS], dtype=da.dtype), dims=DEPTH
+            )
+            da = (da * thickness).sum(DEPTH, skipna=False)
+        da = _without_noise(da)
+    da = lay_out(da, (MONTH, DEPTH), space)
+    if da.chunks is not None:
+        da = da.chunk({dim: -1 for dim in (MONTH, DEPTH) if dim in da.dims})
+    da.attrs = {"units": variable.units, "long_name": variable.long_name}
+    if variable.standard_name is not None:
+        da.attrs["standard_name"] = variable.standard_name
+    return da
+
+
+def _without_noise(da: xr.DataArray) -> xr.DataArray:
+    """Take residues below zero, see `INPUT_NOISE`, as zero."""
+    if da.chunks is None and not (da.values < 0.0).any():
+        return da
+    return da.where((da >= 0.0) | (da < -INPUT_NOISE) | da.isnull(), 0.0)
+
+
+def _range_problem(
+    variable: Variable, values: np.ndarray, found: tuple[float, float] | None
+) -> str | None:
+    if values.size == 0:
+        return None
+    if found is None:
+        found = float(values.min()), float(values.max())
+    if not np.isfinite(found).all():
+        finite = values[np.isfinite(values)]
+        if finite.size == 0:
+            return None
+        found = float(finite.min()), float(finite.max())
+    low, high = variable.valid_range
+    below = low is not None and found[0] < low - _RANGE_TOLERANCE * max(1.0, abs(low))
+    above = high is not None and found[1] > high + _RANGE_TOLERANCE * max(1.0, abs(high))
+    if not below and not above:
+        return None
+    allowed = f"{'any' if low is None else f'{low:g}'} to {'any' if high is None else f'{high:g}'}"
+    return (
+        f"{variable.name} from {found[0]:g} to {found[1]:g} {variable.units} "
+        f"(allowed {allowed}{_likely_cause(variable, found)})"
+    )
+
+
+def _likely_cause(variable: Variable, found: tuple[float, float]) -> str:
+    low, high = found
+    if variable.name == "TSOI" and low > -100.0 and high < 100.0:
+        return "; looks like degC"
+    if variable.name == "TSOI" and -173.15 > low > -300.0:
+        return "; looks like K labelled degC"
+    if variable.valid_range == (0.0, 1.0) and low >= 0.0 and high <= 100.0:
+        return "; looks like percent"
+    if variable.name == "nbedrock":
+        return "; layers are counted from 1"
+    if variable.name in INPUT_NAMES:
+        return "; carbon that enters the soil is positive"
+    if low < 0.0:
+        return "; a fill value that was not decoded, or the wrong sign"
+    return ""
+
+
+def _bedrock_problems(values: np.ndarray, *, monthly: bool, bedrock: str) -> list[str]:
+    known = np.isfinite(values)
+    index = np.where(known, values, 1.0)
+    fractional = known & (index != np.round(index))
+    problems: list[str] = []
+    if monthly:
+        if bedrock == "closed":
+            low = np.where(known, values, np.inf).min(axis=0, initial=np.inf)
+            high = np.where(known, values, -np.inf).max(axis=0, initial=-np.inf)
+            varying = high > low
+            if varying.any():
+                problems.append(
+                    f'nbedrock varies over the months, which bedrock="closed" does not allow, '
+                    f"{_cells(varying)}"
+                )
+        fractional = fractional.any(axis=0)
+    if fractional.any():
+        problems.append(f"nbedrock is not an integer {_cells(fractional)}")
+    return problems
+
+
+def _cells(bad: np.ndarray) -> str:
+    """Name the first bad cells by their position in the block."""
+    positions = np.argwhere(bad)
+    if bad.ndim == 0:
+        return "in the only cell"
+    named = [str(int(p[0])) if bad.ndim == 1 else str(tuple(map(int, p))) for p in positions]
+    more = len(named) - _NAMED
+    return (
+        f"in {len(named)} cell{'s' if len(named) > 1 else ''}: {', '.join(named[:_NAMED])}"
+        f"{f' and {more} more' if more > 0 else ''}"
+    )
