@@ -1,0 +1,66 @@
+"""Losses and the regularization."""
+
+import math
+
+import pytest
+import torch
+
+from xbinn.constants import SOC_FLOOR
+from xbinn.errors import InputError
+from xbinn.learning.losses import LOSSES, find_loss, log_smooth_l1, prior_regularization, smooth_l1
+
+
+def test_log_loss_is_quadratic_near_and_linear_far():
+    observed = torch.tensor([10.0, 10.0])
+    modelled = observed * torch.tensor([math.exp(0.2), math.exp(-3.0)])
+    expected = torch.tensor([0.02, 1.2 * 2.5])  # the second is an underestimate
+    torch.testing.assert_close(log_smooth_l1(modelled, observed), expected)
+
+
+def test_too_little_counts_more_than_too_much_in_log_loss():
+    observed = torch.tensor([4.0, 4.0])
+    too_little, too_much = log_smooth_l1(torch.tensor([2.0, 8.0]), observed)
+    assert float(too_little) == pytest.approx(1.2 * float(too_much))
+
+
+def test_log_loss_is_censored_at_the_floor():
+    observed = torch.tensor([0.0, SOC_FLOOR / 2, SOC_FLOOR])
+    below = torch.full((3,), 1e-3, requires_grad=True)
+    loss = log_smooth_l1(below, observed)
+    assert loss.tolist() == [0.0, 0.0, 0.0]
+    above = log_smooth_l1(torch.full((3,), SOC_FLOOR * math.exp(0.2)), observed)
+    torch.testing.assert_close(above, torch.full((3,), 0.02))
+
+
+def test_a_prediction_far_too_small_still_has_a_gradient():
+    modelled = torch.tensor([1e-4], requires_grad=True)
+    log_smooth_l1(modelled, torch.tensor([5.0])).sum().backward()
+    assert float(modelled.grad) == pytest.approx(-1.2e4)
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_losses_stay_finite_at_zero_and_far_away(name):
+    modelled = torch.tensor([0.0, 1e6, 0.0], requires_grad=True)
+    loss = LOSSES[name](modelled, torch.tensor([0.0, 1.0, 50.0]))
+    assert loss.shape == (3,)
+    loss.sum().backward()
+    assert bool(torch.isfinite(loss).all())
+    assert bool(torch.isfinite(modelled.grad).all())
+
+
+def test_published_loss_is_in_grams():
+    # 2 g m-3 apart: linear with beta 1
+    loss = smooth_l1(torch.tensor([1.002]), torch.tensor([1.0]))
+    torch.testing.assert_close(loss, torch.tensor([1.5]), rtol=1e-3, atol=0.0)
+
+
+def test_regularization_is_a_wall_at_the_bounds():
+    assert float(prior_regularization(torch.full((4, 3), 0.5))) == 0.0
+    at_ends = prior_regularization(torch.tensor([[0.0, 1.0]], dtype=torch.float64))
+    assert float(at_ends) == pytest.approx(math.cosh(5.0) - 1.0)
+
+
+def test_unknown_loss_is_refused():
+    assert find_loss("smooth_l1") is smooth_l1
+    with pytest.raises(InputError, match=r"'mse' is not known.*'log_smooth_l1', 'smooth_l1'"):
+        find_loss("mse")

@@ -1,0 +1,262 @@
+"""Networks from covariates to the unit interval: one number in (0, 1) per parameter.
+
+Shapes are batch first, ``(n, ...)``, as torch's layers want them. An encoder knows neither what
+its outputs mean nor how many there ought to be: the parameter table decides
+(`xbinn.learning.model`).
+
+References
+----------
+Xu et al. 2025, arXiv:2502.00672 (network of the published BINN).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from xbinn.errors import InputError
+from xbinn.options import DROPOUT, HIDDEN
+
+CATEGORY_DROPOUT: Final = 0.2
+EMBEDDING_WIDTH: Final = 5
+"""Length of the vector that stands for one category (as published)."""
+NEGATIVE_SLOPE: Final = 0.3
+"""Slope of LeakyReLU below zero (as published)."""
+TEMPERATURE_RANGE: Final = (10.0, 109.0)
+"""Range of the learnable divisor before the sigmoid (as published; it starts in the middle)."""
+REACH: Final = 2.0
+"""Standard deviations at which a covariate is clipped: beyond, a place is merely extreme. Without
+it a few outlying sites set the slope with which unseen places are extrapolated."""
+_EMBEDDING_SCALE: Final = 0.3
+# Less than a standardised covariate has: a category must earn its say.
+_CONSTANT_GAIN: Final = 10.0
+# One vector has to cross its prior at the learning rate that suits a network's many weights.
+_MARGIN: Final = 1e-6
+# A sigmoid reaches 0 and 1 exactly in float32, where a prior that starts at 0 means an infinite
+# rate; the margin keeps every parameter strictly inside its prior.
+
+
+@contextmanager
+def seeded(seed: int | None, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Make torch's random numbers follow `seed` inside, and leave no trace outside.
+
+    Parameters
+    ----------
+    seed : int or None
+        None draws from the state that is found, which is still put back afterwards.
+    device : torch.device or str
+        Device whose generator is set besides the CPU's.
+    """
+    device = torch.device(device)
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        if seed is None:
+            # Fresh entropy: the state found would give every unseeded call the same numbers.
+            torch.seed()
+        else:
+            torch.manual_seed(seed)
+        yield
+
+
+class UnitInterval(nn.Module):
+    """The constraint sigmoid(u / T) with one learnable T inside `TEMPERATURE_RANGE`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raw = nn.Parameter(torch.zeros(()))  # 0 is the middle of the range
+
+    @property
+    def temperature(self) -> Tensor:
+        """T, a scalar."""
+        low, high = TEMPERATURE_RANGE
+        return low + (high - low) * torch.sigmoid(self.raw)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Map ``u`` of any shape into (0, 1)."""
+        return _inside(u / self.temperature)
+
+
+def _inside(logit: Tensor) -> Tensor:
+    return _MARGIN + (1.0 - 2.0 * _MARGIN) * torch.sigmoid(logit)
+
+
+class Encoder(nn.Module):
+    """Multilayer perceptron with embedded categories and its own standardisation.
+
+    The published network, plus three things that help in places it has not seen: covariates are
+    clipped at `REACH`, categories are left out at random, and the last layer starts wide.
+
+    Parameters
+    ----------
+    n_numeric : int
+        Number of numeric covariates.
+    n_categories : sequence of int
+        Number of known categories of each categorical covariate. The class behind the last
+        known one stands for missing and unseen categories.
+    n_outputs : int
+        Number of parameters.
+    hidden : sequence of int
+        Widths of the hidden layers.
+    dropout : float
+        Share of hidden units left out while training.
+    category_dropout : float
+        Share of categories taken for missing while training, so that the missing class learns
+        what can be said without the category.
+
+    Attributes
+    ----------
+    mean, scale : Tensor
+        ``(n_numeric,)``, in the covariates' own units; set by `standardise`, kept in the state.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        n_numeric: int,
+        n_categories: Sequence[int],
+        n_outputs: int,
+        *,
+        hidden: Sequence[int] = HIDDEN,
+        dropout: float = DROPOUT,
+        category_dropout: float = CATEGORY_DROPOUT,
+    ) -> None:
+        super().__init__()
+        if n_numeric + len(n_categories) == 0:
+            raise InputError(
+                "the encoder 'mlp' has no covariate to learn from: give at least one, or choose "
+                "the encoder 'constant'"
+            )
+        shares = {"dropout": dropout, "category_dropout": category_dropout}
+        wrong = [f"{name}={share}" for name, share in shares.items() if not 0.0 <= share < 1.0]
+        if wrong:
+            raise InputError(f"not a share from 0 to below 1: {', '.join(wrong)}")
+        self.config: dict[str, Any] = {
+            "encoder": "mlp",
+            "n_numeric": int(n_numeric),
+            "n_categories": [int(k) for k in n_categories],
+            "n_outputs": int(n_outputs),
+            "hidden": [int(width) for width in hidden],
+            "dropout": float(dropout),
+            "category_dropout": float(category_dropout),
+        }
+        self.category_dropout = category_dropout
+        self.register_buffer("mean", torch.zeros(n_numeric))
+        self.register_buffer("scale", torch.ones(n_numeric))
+        self.embeddings = nn.ModuleList(nn.Embedding(k + 1, EMBEDDING_WIDTH) for k in n_categories)
+        for embedding in self.embeddings:
+            assert isinstance(embedding, nn.Embedding)
+            nn.init.normal_(embedding.weight, std=_EMBEDDING_SCALE)
+            # Until it is trained it must say nothing rather than something random.
+            nn.init.zeros_(embedding.weight[-1])
+        layers: list[nn.Module] = []
+        width = n_numeric + EMBEDDING_WIDTH * len(n_categories)
+        for next_width in hidden:
+            layers += [
+                nn.Linear(width, next_width),
+                nn.BatchNorm1d(next_width),
+                nn.LeakyReLU(NEGATIVE_SLOPE),
+                nn.Dropout(dropout),
+            ]
+            width = next_width
+        self.constraint = UnitInterval()
+        last = nn.Linear(width, n_outputs)
+        # What is divided by T has to be T times as large, or every site starts at mid-prior and
+        # the network needs most of its training to get away from there.
+        with torch.no_grad():
+            last.weight.mul_(self.constraint.temperature)
+            last.bias.mul_(self.constraint.temperature)
+        self.layers = nn.Sequential(*layers, last)
+
+    @torch.no_grad()
+    def standardise(self, numeric: Tensor) -> None:
+        """Learn mean and scale from the covariates of the training sites.
+
+        Parameters
+        ----------
+        numeric : Tensor
+            ``(n, n_numeric)``. A covariate that does not vary keeps the scale 1.
+        """
+        values = numeric.to(torch.float64)  # elevation squared loses digits in float32
+        deviation = values.std(dim=0, correction=0)
+        varies = deviation > 1e-12 * values.abs().amax(dim=0)
+        self.mean.copy_(values.mean(dim=0))
+        self.scale.copy_(torch.where(varies, deviation, torch.ones_like(deviation)))
+
+    def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """Return the parameters as numbers in (0, 1).
+
+        Parameters
+        ----------
+        numeric : Tensor
+            ``(n, n_numeric)``, in the covariates' own units.
+        categorical : Tensor
+            ``(n, n_categorical)`` int64, class codes.
+
+        Returns
+        -------
+        Tensor
+            ``(n, n_outputs)``. A row with a NaN covariate is NaN.
+        """
+        parts = [((numeric - self.mean) / self.scale).clamp(-REACH, REACH)]
+        for codes, embed, known in zip(
+            categorical.unbind(1), self.embeddings, self.config["n_categories"], strict=True
+        ):
+            if self.training and self.category_dropout > 0.0:
+                left_out = torch.rand(codes.shape, device=codes.device) < self.category_dropout
+                codes = codes.masked_fill(left_out, known)
+            parts.append(embed(codes))
+        u: Tensor = self.layers(torch.cat(parts, dim=1))
+        constrained: Tensor = self.constraint(u)
+        return constrained
+
+
+class ConstantEncoder(nn.Module):
+    """One learnable vector for every site: the baseline that covariates have to beat."""
+
+    def __init__(self, n_outputs: int) -> None:
+        super().__init__()
+        self.config: dict[str, Any] = {"encoder": "constant", "n_outputs": int(n_outputs)}
+        self.vector = nn.Parameter(torch.zeros(n_outputs))
+
+    def standardise(self, numeric: Tensor) -> None:
+        """Do nothing: covariates are not looked at."""
+
+    def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """Return ``(n, n_outputs)`` in (0, 1), n being the rows of `numeric` ``(n, ...)``."""
+        return _inside(_CONSTANT_GAIN * self.vector).expand(len(numeric), -1)
+
+
+AnyEncoder = Encoder | ConstantEncoder
+ENCODERS: Final = ("mlp", "constant")
+
+
+def build_encoder(config: Mapping[str, Any], *, seed: int | None = None) -> AnyEncoder:
+    """Build the encoder that a configuration describes.
+
+    Parameters
+    ----------
+    config : mapping
+        What an encoder's ``config`` holds: ``encoder`` is "mlp" or "constant", the rest are the
+        arguments of `Encoder` or `ConstantEncoder`. It survives JSON.
+    seed : int or None
+        Seed of the initial weights. torch's global random state is left as it was.
+
+    Raises
+    ------
+    InputError
+        If no encoder has that name.
+    """
+    settings = dict(config)
+    name = settings.pop("encoder", None)
+    with seeded(seed):
+        if name == "mlp":
+            return Encoder(**settings)
+        if name == "constant":
+            return ConstantEncoder(settings["n_outputs"])
+    raise InputError(
+        f"encoder {name!r} is not known: choose one of {', '.join(map(repr, ENCODERS))}"
+    )

@@ -1,0 +1,86 @@
+"""How wrong the modelled samples are, and how far parameters lean on their bounds.
+
+A loss takes modelled and observed SOC density ``(sample,)`` [kg m-3] and returns one number per
+sample ``(sample,)``; the mean is the business of training, which may weigh samples.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from xbinn.constants import SOC_FLOOR
+from xbinn.errors import InputError
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+_TINY: Final = 1e-12
+# kg m-3; keeps the logarithm finite and is far below any modelled density, so that a poor
+# prediction still has a gradient that leads out.
+_G_PER_KG: Final = 1e3
+_UNDERESTIMATION: Final = 1.2
+# How much an error below the observation counts against one above it. The exponential of a mean
+# logarithm lies below the mean of what is nearly lognormal, and a stock is a sum of means.
+_STEEPNESS: Final = 10.0
+"""Steepness of the wall at the ends of the unit interval (as published)."""
+
+
+def log_smooth_l1(modelled: Tensor, observed: Tensor) -> Tensor:
+    """Smooth-L1 (beta 1) of ln SOC, `SOC_FLOOR` being as little as can be observed.
+
+    An observation at or below the floor is censored: any prediction below the floor agrees with
+    it. Elsewhere a prediction is not floored. Too little counts 1.2 times as much as too much,
+    against the bias of going back from ln.
+
+    Parameters
+    ----------
+    modelled, observed : Tensor
+        ``(sample,)`` [kg m-3].
+    """
+    least = torch.where(observed > SOC_FLOOR, _TINY, SOC_FLOOR).to(modelled.dtype)
+    predicted = torch.log(torch.maximum(modelled, least))
+    wanted = torch.log(observed.clamp(min=SOC_FLOOR))
+    error = functional.smooth_l1_loss(predicted, wanted, reduction="none")
+    return torch.where(predicted < wanted, _UNDERESTIMATION * error, error)
+
+
+def smooth_l1(modelled: Tensor, observed: Tensor) -> Tensor:
+    """Smooth-L1 of SOC in gC m-3 with beta 1, as published; arguments in kg m-3."""
+    return functional.smooth_l1_loss(
+        _G_PER_KG * modelled, _G_PER_KG * observed, reduction="none", beta=1.0
+    )
+
+
+LOSSES: Final[dict[str, Loss]] = {"log_smooth_l1": log_smooth_l1, "smooth_l1": smooth_l1}
+
+
+def find_loss(name: str) -> Loss:
+    """Return the loss called `name`.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if name not in LOSSES:
+        raise InputError(
+            f"loss {name!r} is not known: choose one of {', '.join(map(repr, LOSSES))}"
+        )
+    return LOSSES[name]
+
+
+def prior_regularization(unit: Tensor) -> Tensor:
+    """Mean of cosh(10 (u - 0.5)) - 1: 0 in the middle of the prior, steep at its ends.
+
+    Parameters
+    ----------
+    unit : Tensor
+        ``(n, parameter)`` in [0, 1].
+
+    References
+    ----------
+    Xu et al. 2025, arXiv:2502.00672.
+    """
+    return (torch.cosh(_STEEPNESS * (unit - 0.5)) - 1.0).mean()
