@@ -1,0 +1,50 @@
+"""Scores of samples, and the interval of a gain."""
+
+import numpy as np
+import pytest
+
+from xbinn.science.metrics import (
+    bias,
+    block_bootstrap_gain,
+    correlation,
+    on_scale,
+    r2,
+    rmse,
+    score_samples,
+)
+
+
+def test_perfect_and_mean():
+    o = np.array([1.0, 2.0, 4.0])
+    assert r2(o, o) == 1.0
+    assert rmse(o, o) == bias(o, o) == 0.0
+    assert r2(np.full(3, o.mean()), o) == pytest.approx(0.0)
+    assert bias(o + 1.0, o) == 1.0
+    assert correlation(-o, o) == pytest.approx(-1.0)
+
+
+def test_nothing_to_score_is_nan():
+    none, same = np.array([]), np.ones(3)
+    assert all(np.isnan(f(none, none)) for f in (r2, rmse, bias, correlation))
+    assert np.isnan(r2(same, same))
+    assert np.isnan(correlation(same, np.arange(3.0)))
+
+
+def test_modelled_zero_is_floored_on_the_log_scale():
+    scores = score_samples(np.zeros(2), np.array([0.0, 1.0]), np.zeros(2), np.full(2, 0.1))
+    assert np.isfinite(scores["rmse"].sel(depth_range="all")).all()
+    assert on_scale(np.array([0.0]), "log")[0] == pytest.approx(np.log(0.05))
+    assert int(scores.n.sel(depth_range="30-100 cm")) == 0
+    assert np.isnan(scores.r2.sel(depth_range="30-100 cm")).all()
+
+
+def test_gain():
+    rng = np.random.default_rng(0)
+    o = rng.normal(size=200)
+    good, poor = o + 0.1 * rng.normal(size=200), o + rng.normal(size=200)
+    block = np.arange(200) // 10
+    gain, low, high = block_bootstrap_gain(good, poor, o, block)
+    assert gain == pytest.approx(r2(good, o) - r2(poor, o))
+    assert 0.0 < low < gain < high
+    assert block_bootstrap_gain(good, good, o, block) == (0.0, 0.0, 0.0)
+    assert block_bootstrap_gain(good, poor, o, block) == (gain, low, high)

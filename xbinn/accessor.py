@@ -1,0 +1,154 @@
+"""``Dataset.binn``: every method is the function of the same name with the Dataset put first."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+from xbinn.options import (
+    BATCH_SIZE,
+    BLOCK_SIZE,
+    DROPOUT,
+    EPOCHS,
+    HIDDEN,
+    LEARNING_RATE,
+    PATIENCE,
+    REGULARIZATION,
+    WEIGHT_DECAY,
+    Bedrock,
+    Dtype,
+    EncoderName,
+    LossName,
+    Observation,
+    OutputGroup,
+    Validation,
+)
+from xbinn.parameters import Prior
+from xbinn.variables import OUTPUT_GROUPS
+
+if TYPE_CHECKING:
+    from xbinn.model import Model
+
+
+@xr.register_dataset_accessor("binn")
+class BinnAccessor:
+    """Soil carbon with biogeochemistry-informed neural networks; keeps no state.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Covariates and forcing on any spatial dimensions.
+    """
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._obj = ds
+
+    def fit(
+        self,
+        profiles: xr.Dataset,
+        *,
+        covariates: Sequence[str] | None = None,
+        categorical: Sequence[str] | None = None,
+        prior: Prior = "binn",
+        bedrock: Bedrock = "closed",
+        encoder: EncoderName = "mlp",
+        hidden: Sequence[int] = HIDDEN,
+        dropout: float = DROPOUT,
+        observation: Observation = "layer_mean",
+        loss: LossName = "log_smooth_l1",
+        regularization: float = REGULARIZATION,
+        validation: Validation | None = "spatial_blocks",
+        block_size: float | str = BLOCK_SIZE,
+        tolerance: float | None = None,
+        epochs: int = EPOCHS,
+        patience: int = PATIENCE,
+        batch_size: int = BATCH_SIZE,
+        learning_rate: float = LEARNING_RATE,
+        weight_decay: float = WEIGHT_DECAY,
+        seed: int | None = None,
+        device: str = "auto",
+        dtype: Dtype = "float32",
+        progress: bool | None = None,
+    ) -> "Model":
+        """Fit a network to SOC profiles, see `xbinn.fit`."""
+        from xbinn import api
+
+        return api.fit(
+            self._obj,
+            profiles,
+            covariates=covariates,
+            categorical=categorical,
+            prior=prior,
+            bedrock=bedrock,
+            encoder=encoder,
+            hidden=hidden,
+            dropout=dropout,
+            observation=observation,
+            loss=loss,
+            regularization=regularization,
+            validation=validation,
+            block_size=block_size,
+            tolerance=tolerance,
+            epochs=epochs,
+            patience=patience,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            seed=seed,
+            device=device,
+            dtype=dtype,
+            progress=progress,
+        )
+
+    def predict(
+        self,
+        model: "Model",
+        *,
+        outputs: Sequence[OutputGroup] = OUTPUT_GROUPS,
+        device: str = "auto",
+    ) -> xr.Dataset:
+        """Map parameters, processes and SOC with a fitted model, see `xbinn.predict`."""
+        from xbinn import api
+
+        return api.predict(
+            self._obj,
+            model,
+            outputs=outputs,
+            device=device,
+        )
+
+    def simulate(
+        self,
+        parameters: xr.Dataset,
+        *,
+        bedrock: Bedrock = "closed",
+        pools: bool = False,
+        dtype: Dtype = "float64",
+    ) -> xr.Dataset:
+        """Solve for the steady state under given parameters, see `xbinn.simulate`."""
+        from xbinn import api
+
+        return api.simulate(
+            self._obj,
+            parameters,
+            bedrock=bedrock,
+            pools=pools,
+            dtype=dtype,
+        )
+
+    def score(
+        self,
+        model: "Model",
+        profiles: xr.Dataset,
+        *,
+        tolerance: float | None = None,
+    ) -> xr.Dataset:
+        """Score a model against profiles, see `xbinn.score`."""
+        from xbinn import api
+
+        return api.score(
+            self._obj,
+            model,
+            profiles,
+            tolerance=tolerance,
+        )

@@ -1,0 +1,400 @@
+"""The public functions: each takes labelled data, calls one step after the other, labels again."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import cast
+
+import xarray as xr
+
+from xbinn.errors import InputError
+from xbinn.labelled import on_one_grid, run_labelled
+from xbinn.labels.check import all_at_once
+from xbinn.labels.covariates import covariate_arrays, select_covariates
+from xbinn.labels.forcing import standardise_forcing
+from xbinn.labels.priors import (
+    check_parameters,
+    default_parameters,
+    from_unit_interval,
+    to_unit_interval,
+)
+from xbinn.labels.profiles import standardise_profiles
+from xbinn.labels.sites import gather_sites
+from xbinn.labels.stocks import stock
+from xbinn.model import Model
+from xbinn.options import (
+    BATCH_SIZE,
+    BLOCK_SIZE,
+    DROPOUT,
+    EPOCHS,
+    HIDDEN,
+    LEARNING_RATE,
+    PATIENCE,
+    REGULARIZATION,
+    WEIGHT_DECAY,
+    Bedrock,
+    Dtype,
+    EncoderName,
+    LossName,
+    Observation,
+    OutputGroup,
+    Validation,
+)
+from xbinn.parameters import Prior
+from xbinn.physics.steady_state import SoilCarbonModel
+from xbinn.running.block import Group, Layout, predict_block, simulate_block
+from xbinn.running.device import choose_device
+from xbinn.running.progress import training_bar
+from xbinn.science.fitting import fit_sites, modelled_soc
+from xbinn.science.metrics import score_samples
+from xbinn.science.settings import check_dtype, fit_settings
+from xbinn.variables import OUTPUT_GROUPS
+
+__all__ = [
+    "default_parameters",
+    "fit",
+    "from_unit_interval",
+    "predict",
+    "score",
+    "simulate",
+    "stock",
+    "to_unit_interval",
+]
+
+
+def fit(
+    ds: xr.Dataset,
+    profiles: xr.Dataset,
+    *,
+    covariates: Sequence[str] | None = None,
+    categorical: Sequence[str] | None = None,
+    prior: Prior = "binn",
+    bedrock: Bedrock = "closed",
+    encoder: EncoderName = "mlp",
+    hidden: Sequence[int] = HIDDEN,
+    dropout: float = DROPOUT,
+    observation: Observation = "layer_mean",
+    loss: LossName = "log_smooth_l1",
+    regularization: float = REGULARIZATION,
+    validation: Validation | None = "spatial_blocks",
+    block_size: float | str = BLOCK_SIZE,
+    tolerance: float | None = None,
+    epochs: int = EPOCHS,
+    patience: int = PATIENCE,
+    batch_size: int = BATCH_SIZE,
+    learning_rate: float = LEARNING_RATE,
+    weight_decay: float = WEIGHT_DECAY,
+    seed: int | None = None,
+    device: str = "auto",
+    dtype: Dtype = "float32",
+    progress: bool | None = None,
+) -> Model:
+    """Fit a network from covariates to biogeochemical parameters to SOC profiles.
+
+    The network proposes the 21 parameters of CLM5's soil carbon model in each cell that holds
+    profiles; the model turns them into SOC at steady state; the difference to the samples trains
+    the network.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Covariates (*space) and forcing (month, depth, *space) on any spatial dimensions.
+    profiles : Dataset
+        ``soc`` [mass per volume], ``depth_top``, ``depth_bottom`` [length] (profile, sample);
+        coordinates ``lat``, ``lon``. See `xbinn.profiles.from_dataframe`.
+    covariates : sequence of str, optional
+        Variables to learn from. By default all numeric variables on space alone that are not
+        forcing, areas, masks or land fraction.
+    categorical : sequence of str, optional
+        Covariates to take as classes besides integers and those with ``flag_values``.
+    prior : {"binn", "proda"}
+        Bounds of the parameters.
+    bedrock : {"closed", "published"}
+        ``closed`` conserves carbon; ``published`` is the operator of the PRODA and BINN codes.
+    encoder : {"mlp", "constant"}
+        ``constant`` is one parameter vector for all cells, a baseline.
+    hidden : sequence of int
+        Widths of the hidden layers of ``mlp``.
+    dropout : float
+        Share of hidden units left out while training.
+    observation : {"layer_mean", "node"}
+        What a sample sees: the overlap-weighted mean of the model layers over its interval, or
+        linear interpolation between nodes at mid-depth (published).
+    loss : {"log_smooth_l1", "smooth_l1"}
+        Smooth L1 of ln kg m-3 with a floor of 0.05, or of gC m-3 (published).
+    regularization : float
+        Weight of mean(cosh(10 (u - 0.5)) - 1), which keeps parameters off the ends of the prior.
+    validation : {"spatial_blocks", "random"} or None
+        How to hold out the cells that decide when to stop; None trains for all epochs.
+    block_size : float or str
+        Edge of a validation block in degrees, or as "200 km" in an equal-area projection.
+    tolerance : float, optional
+        Farthest a profile may lie from its cell along each axis, in units of the coordinates. By
+        default half a cell.
+    epochs : int
+        Passes over the cells at most.
+    patience : int
+        Epochs without a better validation loss before training stops.
+    batch_size : int
+        Cells in a batch.
+    learning_rate : float
+        Of AdamW.
+    weight_decay : float
+        Of AdamW.
+    seed : int, optional
+        Equal seeds give equal models on one device.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+    dtype : {"float32", "float64"}
+        Of network and physics.
+    progress : bool, optional
+        Show a progress bar; by default on a terminal only.
+
+    Returns
+    -------
+    Model
+        A value; the Dataset is not changed.
+
+    Raises
+    ------
+    InputError
+        If covariates, forcing, coordinates, units or settings cannot be used.
+    ProfileError
+        If no profile can be used.
+    TrainingError
+        If the loss stops being finite.
+    DeviceError
+        If the device is not there.
+
+    References
+    ----------
+    Xu et al. 2025, arXiv:2502.00672.
+    """
+    _check_dataset(ds)
+    where = choose_device(device)
+    settings = fit_settings(
+        prior=prior,
+        bedrock=bedrock,
+        encoder=encoder,
+        hidden=hidden,
+        dropout=dropout,
+        observation=observation,
+        validation=validation,
+        block_size=block_size,
+        dtype=dtype,
+        loss=loss,
+        regularization=regularization,
+        epochs=epochs,
+        patience=patience,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        seed=seed,
+    )
+    spec, *_ = all_at_once(
+        lambda: select_covariates(ds, covariates, categorical),
+        lambda: standardise_forcing(ds),
+        lambda: standardise_profiles(profiles),
+    )
+    sites = gather_sites(ds, profiles, spec, bedrock=bedrock, tolerance=tolerance)
+    with training_bar(epochs, show=progress) as report:
+        return fit_sites(sites, spec, settings, device=where, progress=report)
+
+
+def predict(
+    ds: xr.Dataset,
+    model: Model,
+    *,
+    outputs: Sequence[OutputGroup] = OUTPUT_GROUPS,
+    device: str = "auto",
+) -> xr.Dataset:
+    """Map parameters, processes and SOC with a fitted model.
+
+    Parameters
+    ----------
+    ds : Dataset
+        The model's covariates and the forcing, on any spatial dimensions; other variables are
+        ignored. Where it is chunked, so is the result, and nothing is computed.
+    model : Model
+        From `fit` or `load`.
+    outputs : sequence of {"parameters", "processes", "soc"}
+        What to return. ``soc`` is density by depth, cSoil and cSoilAbove1m.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Returns
+    -------
+    Dataset
+        The 21 parameters, the processes, ``soc`` (depth, *space) [kg m-3], ``cSoil`` and
+        ``cSoilAbove1m`` (*space) [kg m-2], and ``status``; NaN where status is not 0 and below
+        bedrock. Coordinates and CRS are those of ``ds``.
+
+    Raises
+    ------
+    InputError
+        If covariates or forcing are missing or cannot be used. Values are looked at when they
+        are computed.
+    DeviceError
+        If the device is not there.
+    """
+    _check_dataset(ds)
+    _check_model(model)
+    layout = Layout(_groups(outputs))
+    choose_device(device)
+    predictor = model.predictor
+    forcing, covariates = all_at_once(
+        lambda: standardise_forcing(ds), lambda: covariate_arrays(ds, predictor.covariates)
+    )
+    inputs = forcing.merge(covariates, join="exact", combine_attrs="drop")
+    return run_labelled(
+        ds,
+        inputs,
+        layout,
+        predict_block,
+        model.settings["dtype"],
+        source=f"xbinn {version('xbinn')}, model sha256 {model.sha256}",
+        title="Soil organic carbon, its processes and parameters (BINN)",
+        call="xbinn.predict",
+        model=model.reference(),
+        device=device,
+    )
+
+
+def simulate(
+    ds: xr.Dataset,
+    parameters: xr.Dataset,
+    *,
+    bedrock: Bedrock = "closed",
+    pools: bool = False,
+    dtype: Dtype = "float64",
+) -> xr.Dataset:
+    """Solve the CLM5 soil carbon equations for their steady state; no network takes part.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Forcing on any spatial dimensions. Where it is chunked, so is the result.
+    parameters : Dataset
+        The 21 parameters in physical units, broadcast against ``ds``; see `default_parameters`
+        and `from_unit_interval`. Values outside a prior are accepted, impossible ones are not.
+    bedrock : {"closed", "published"}
+        ``closed`` conserves carbon; ``published`` is the operator of the PRODA and BINN codes.
+    pools : bool
+        Return ``carbon_pools`` (pool, depth, *space) [kg m-3], ``respiration`` (pool, *space)
+        [kg m-2 yr-1] and ``carbon_closure`` too.
+    dtype : {"float32", "float64"}
+        Of the solve.
+
+    Returns
+    -------
+    Dataset
+        Processes, ``soc`` (depth, *space) [kg m-3], ``cSoil`` and ``cSoilAbove1m`` [kg m-2], and
+        ``status``; NaN where status is not 0 and below bedrock.
+
+    Raises
+    ------
+    InputError
+        If forcing is missing or cannot be used, or parameters lie on other coordinates.
+    ParameterError
+        If parameters are missing or impossible, or vary with month or depth. Chunked values are
+        looked at when computed.
+    """
+    _check_dataset(ds)
+    SoilCarbonModel(bedrock)
+    check_dtype(dtype)
+    groups: tuple[Group, ...] = ("processes", "soc", *(("pools",) if pools else ()))
+    forcing = standardise_forcing(ds)
+    given = check_parameters(parameters)
+    inputs = on_one_grid(forcing, given)
+    # A scalar coordinate, such as the place of a column, makes way for a dimension.
+    own = {
+        n: c.reset_coords(drop=True)
+        for n, c in given.coords.items()
+        if c.dims and (n not in ds.variables or not ds[n].dims)
+    }
+    return run_labelled(
+        ds.drop_vars([n for n in own if n in ds.coords]).assign_coords(own),
+        inputs,
+        Layout(groups),
+        simulate_block,
+        dtype,
+        source=f"xbinn {version('xbinn')}, given parameters, bedrock={bedrock}",
+        title="Soil organic carbon at steady state of the CLM5 soil carbon equations",
+        call="xbinn.simulate",
+        bedrock=bedrock,
+    )
+
+
+def score(
+    ds: xr.Dataset, model: Model, profiles: xr.Dataset, *, tolerance: float | None = None
+) -> xr.Dataset:
+    """Score a model against profiles; take profiles that the fit has not seen.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Covariates and forcing, as for `predict`.
+    model : Model
+        From `fit` or `load`.
+    profiles : Dataset
+        As for `fit`.
+    tolerance : float, optional
+        As for `fit`.
+
+    Returns
+    -------
+    Dataset
+        ``r2`` (1 - SSE/SST pooled over samples), ``rmse``, ``bias``, ``correlation`` (scale,
+        depth_range) and ``n`` (depth_range); scale is linear [kg m-3] or log [ln kg m-3, floor
+        0.05]. Attributes count the profiles and samples left out.
+
+    Raises
+    ------
+    InputError
+        If covariates, forcing or coordinates cannot be used.
+    ProfileError
+        If no profile can be used.
+    """
+    _check_dataset(ds)
+    _check_model(model)
+    sites = gather_sites(
+        ds,
+        profiles,
+        model.predictor.covariates,
+        bedrock=model.predictor.bedrock,
+        tolerance=tolerance,
+    )
+    modelled, sites = modelled_soc(model, sites)
+    scores = score_samples(modelled, sites.soc, sites.top, sites.bottom)
+    scores.attrs = {
+        "title": "Modelled against observed soil organic carbon",
+        "source": f"xbinn {version('xbinn')}, model sha256 {model.sha256}",
+        "profiles": sites.n_profiles,
+        "left_out": "; ".join(f"{n} {why}" for why, n in sites.left_out.items()) or "none",
+    }
+    return scores
+
+
+def _groups(outputs: Sequence[str]) -> tuple[Group, ...]:
+    names = [outputs] if isinstance(outputs, str) else list(outputs)
+    unknown = [name for name in names if name not in OUTPUT_GROUPS]
+    if unknown or not names:
+        raise InputError(
+            f"outputs={tuple(names)!r} cannot be returned: choose one or more of "
+            f"{', '.join(map(repr, OUTPUT_GROUPS))}"
+        )
+    return tuple(cast(Group, name) for name in names)
+
+
+def _check_dataset(ds: xr.Dataset) -> None:
+    if not isinstance(ds, xr.Dataset):
+        raise InputError(
+            f"ds must be an xarray.Dataset of covariates and forcing, not {type(ds).__name__}"
+        )
+
+
+def _check_model(model: Model) -> None:
+    if not isinstance(model, Model):
+        raise InputError(
+            f"model must be an xbinn.Model, not {type(model).__name__}: fit one, or read a saved "
+            "one with xbinn.load(path)"
+        )

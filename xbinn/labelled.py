@@ -1,0 +1,90 @@
+"""From labelled inputs through a block function to a labelled result."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import xarray as xr
+
+from xbinn.errors import CoordinateError, ParameterError
+from xbinn.labels.carry import carry_bounds, carry_grid
+from xbinn.labels.encoding import (
+    dataset_attributes,
+    lay_out,
+    link_ancillary,
+    output_attributes,
+    output_coordinates,
+)
+from xbinn.labels.space import spatial_dims
+from xbinn.labels.units import dequantify
+from xbinn.running.block import Layout
+from xbinn.running.dispatch import run_blocks
+from xbinn.variables import DEPTH, DEPTH_ALIASES, FORCING_NAMES, MONTH
+
+
+def on_one_grid(forcing: xr.Dataset, parameters: xr.Dataset) -> xr.Dataset:
+    """Forcing and parameters together, after checking that their places are the same."""
+    layered = {
+        f"{name} varies with {dim}": dim
+        for name, da in parameters.data_vars.items()
+        for dim in da.dims
+        if dim in (MONTH, DEPTH, *DEPTH_ALIASES)
+    }
+    if layered:
+        raise ParameterError(
+            f"parameters are one number a column, but {'; '.join(layered)}: reduce them, as in "
+            f"parameters.mean({next(iter(layered.values()))!r})"
+        )
+    try:
+        return forcing.reset_coords(drop=True).merge(
+            parameters.reset_coords(drop=True), join="exact", combine_attrs="drop"
+        )
+    except xr.AlignmentError as error:
+        raise CoordinateError(
+            f"parameters and ds do not lie on the same coordinates ({error}); bring them together "
+            'with parameters.reindex_like(ds, method="nearest", tolerance=...)'
+        ) from error
+
+
+def run_labelled(
+    ds: xr.Dataset,
+    inputs: xr.Dataset,
+    layout: Layout,
+    function: Any,
+    dtype: str,
+    *,
+    source: str,
+    title: str,
+    call: str,
+    **kwargs: Any,
+) -> xr.Dataset:
+    """Run a block function over standardised inputs and label what comes back."""
+    ds = dequantify(ds)
+    others = (str(d) for da in inputs.data_vars.values() for d in da.dims)
+    space = tuple(
+        dict.fromkeys((*spatial_dims(inputs), *(d for d in others if d not in (MONTH, DEPTH))))
+    )
+    sizes = {dim: inputs.sizes[dim] for dim in space}
+    laid_out = {
+        name: lay_out(da, tuple(str(d) for d in da.dims if d not in sizes), sizes)
+        if da.ndim or name in FORCING_NAMES
+        else da
+        for name, da in inputs.data_vars.items()
+    }
+    plain = xr.Dataset({name: da.variable for name, da in laid_out.items()})
+    outputs = run_blocks(function, plain, space, layout, dtype, **kwargs)
+    pools = "pools" in layout.groups
+    result = xr.Dataset(
+        outputs,
+        coords=output_coordinates(pools=pools) if set(layout.groups) & {"soc", "pools"} else None,
+    )
+    for name in outputs:
+        result[name].attrs = output_attributes(name)
+    # How the source was packed and chunked in its file says nothing of the result.
+    result = carry_bounds(ds, carry_grid(ds, result, space)).drop_encoding()
+    result.attrs = dataset_attributes(
+        title=title,
+        summary="Steady state of CLM5's soil carbon model, 7 pools by 20 layers",
+        source=source,
+        history=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {call}",
+    )
+    return link_ancillary(result)

@@ -1,0 +1,192 @@
+"""A fitted model: a value that can be saved, looked at and run."""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbinn.errors import ModelFileError
+from xbinn.running import artefact
+from xbinn.running.predictor import ModelReference, Predictor, from_artefact
+
+_HISTORY_ATTRS = {
+    "training_loss": {"units": "1", "long_name": "training loss"},
+    "regularization": {"units": "1", "long_name": "prior regularization, without its weight"},
+    "validation_loss": {"units": "1", "long_name": "validation loss"},
+    "validation_r2": {"units": "1", "long_name": "validation R2, kg m-3"},
+    "validation_log_r2": {"units": "1", "long_name": "validation R2, ln of kg m-3"},
+    "learning_rate": {"units": "1", "long_name": "learning rate"},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network fitted to SOC profiles, with the physics it was fitted through.
+
+    Made by `xbinn.fit` or `xbinn.load`; equal content has an equal `sha256`.
+
+    Attributes
+    ----------
+    predictor : Predictor
+        Network, covariates, prior and treatment of bedrock.
+    settings : dict
+        Arguments of the fit.
+    record : dict
+        What happened in training, epoch by epoch.
+    training_data : dict
+        Fingerprint of the training data, how much of it there was, and what was left out and why.
+    """
+
+    predictor: Predictor
+    settings: dict[str, Any]
+    record: dict[str, Any]
+    training_data: dict[str, Any]
+    _path: str | None = field(default=None, repr=False)
+
+    @cached_property
+    def _content(self) -> bytes:
+        metadata = {
+            **self.predictor.metadata(),
+            "xbinn_version": version("xbinn"),
+            "settings": self.settings,
+            "record": self.record,
+            "training_data": self.training_data,
+        }
+        # NaN is no JSON: a loss that was never measured is null.
+        text = json.loads(json.dumps(metadata), parse_constant=lambda _: None)
+        return artefact.to_bytes(self.predictor.network.state_dict(), text)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Identity of the model: digest of its saved form."""
+        return artefact.sha256_of(self._content)
+
+    @property
+    def history(self) -> xr.Dataset:
+        """Losses and scores by epoch, (epoch)."""
+        epochs = len(self.record["training_loss"])
+        data = {}
+        for name, attrs in _HISTORY_ATTRS.items():
+            values = np.full(epochs, np.nan)
+            found = self.record[name]
+            values[: len(found)] = [np.nan if v is None else v for v in found]
+            data[name] = (("epoch",), values, attrs)
+        coords = {"epoch": (("epoch",), np.arange(1, epochs + 1), {"long_name": "epoch"})}
+        return xr.Dataset(data, coords, attrs={"best_epoch": int(self.record["best_epoch"]) + 1})
+
+    @property
+    def covariates(self) -> dict[str, str]:
+        """Unit of every numeric covariate and the number of classes of every categorical one."""
+        spec = self.predictor.covariates
+        classes = {name: f"{len(values)} classes" for name, values in spec.categorical}
+        return dict(spec.numeric) | classes
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Profiles and samples that were not used, by reason."""
+        return dict(self.training_data["left_out"])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file: weights, settings, history, sha256. Never a pickle.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually with the ending ``.xbinn``. An existing file is replaced, whole or not at all.
+        """
+        artefact.write(path, self._content)
+
+    def reference(self) -> ModelReference:
+        """Return path and sha256 by which workers find the model, saving it if need be."""
+        # The file that it was loaded from may have been moved or replaced since.
+        if self._path is not None and artefact.states(self._path, self.sha256):
+            return ModelReference(self._path, self.sha256)
+        folder = Path(tempfile.gettempdir()) / f"xbinn-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / f"{self.sha256}.xbinn"
+        if not artefact.states(path, self.sha256):
+            artefact.write(path, self._content)
+        return ModelReference(str(path), self.sha256)
+
+    def _rows(self) -> dict[str, str]:
+        spec, data = self.predictor.covariates, self.training_data
+        history = self.history
+        best = history.attrs["best_epoch"]
+        rows = {
+            "covariates": f"{len(spec.numeric)} numeric, {len(spec.categorical)} categorical",
+            "prior": self.predictor.prior,
+            "bedrock": self.predictor.bedrock,
+            "fitted to": f"{data['samples']} samples of {data['profiles']} profiles "
+            f"in {data['sites']} cells",
+            "left out": "; ".join(f"{n} {why}" for why, n in self.left_out.items()) or "nothing",
+            "epochs": f"{history.sizes['epoch']}, best {best}",
+        }
+        if len(self.record["validation_loss"]):
+            at_best = history.sel(epoch=best)
+            rows["validation"] = (
+                f"R2 {float(at_best['validation_r2']):.2f}, "
+                f"of ln {float(at_best['validation_log_r2']):.2f} "
+                f"({data['validation_samples']} samples)"
+            )
+        rows["sha256"] = self.sha256
+        return rows
+
+    def __repr__(self) -> str:
+        """Summarise in text."""
+        rows = self._rows()
+        width = max(map(len, rows))
+        return "\n".join(
+            ["<xbinn.Model>", *(f"  {name:<{width}}  {value}" for name, value in rows.items())]
+        )
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th>"
+            f"<td style='text-align:left'>{escape(value)}</td></tr>"
+            for name, value in self._rows().items()
+        )
+        return f"<div><b>xbinn.Model</b><table>{rows}</table></div>"
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Read a model written by `Model.save`.
+
+    Parameters
+    ----------
+    path : path-like
+        A saved model. Nothing in it is executed.
+
+    Returns
+    -------
+    Model
+        With the sha256 that it was saved with.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, no model, or made with another parameter table.
+    """
+    saved = artefact.read(path)
+    meta = saved.metadata
+    missing = [k for k in ("settings", "record", "training_data") if k not in meta]
+    if missing:
+        raise ModelFileError(f"{os.fspath(path)} lacks {', '.join(missing)}: save the model again")
+    model = Model(
+        from_artefact(saved),
+        meta["settings"],
+        meta["record"],
+        meta["training_data"],
+        _path=str(Path(path).resolve()),
+    )
+    # What was read, so that the identity survives a newer version of xbinn.
+    model.__dict__["sha256"] = saved.sha256
+    model.__dict__["_content"] = artefact.to_bytes(saved.weights, meta)
+    return model

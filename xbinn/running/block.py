@@ -1,0 +1,308 @@
+"""The block function: arrays of one block in, one packed array out, whoever calls it.
+
+A packed array has all outputs along its first axis, (channel, *space), so that a block is one
+task and its outputs are slices. `Layout` says which channels are which output.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Final, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xbinn.constants import COLUMN_DEPTH, N_LAYERS, N_POOLS, interval_overlap
+from xbinn.errors import InputError, ParameterError
+from xbinn.labels.forcing import check_forcing_values
+from xbinn.labels.priors import impossible
+from xbinn.options import Bedrock
+from xbinn.parameters import PARAMETER_NAMES
+from xbinn.physics import processes as diagnostics
+from xbinn.physics.column import layer_mask, ordered_sum
+from xbinn.physics.forcing import Forcing
+from xbinn.physics.steady_state import SoilCarbonModel, SteadyState
+from xbinn.running.device import choose_device, limit_threads
+from xbinn.running.predictor import ModelReference, load_cached
+from xbinn.running.tensors import Arrays, as_tensor, extremes, pack_forcing
+from xbinn.variables import (
+    CARBON_NAMES,
+    DEPTH,
+    FORCING_NAMES,
+    OUTPUT_GROUPS,
+    POOL,
+    POOL_VARIABLES,
+    PROCESS_NAMES,
+    STATUS,
+    Status,
+)
+
+Group = Literal["parameters", "processes", "soc", "pools"]
+
+CELLS_PER_STEP: Final = 8192
+"""Cells solved together. Fixed, so that a block gives the same bytes whenever it is run again."""
+KG_PER_G: Final = 1e-3
+_SIZES: Final = {(): 1, (DEPTH,): N_LAYERS, (POOL,): N_POOLS, (POOL, DEPTH): N_POOLS * N_LAYERS}
+_SHAPES: Final[dict[tuple[str, ...], tuple[int, ...]]] = {
+    (): (),
+    (DEPTH,): (N_LAYERS,),
+    (POOL,): (N_POOLS,),
+    (POOL, DEPTH): (N_POOLS, N_LAYERS),
+}
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output in a packed array: its own dimensions and its channels."""
+
+    name: str
+    dims: tuple[str, ...]
+    channels: slice
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of ``dims``."""
+        return _SHAPES[self.dims]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which outputs a packed array holds, and where."""
+
+    groups: tuple[Group, ...]
+
+    def __post_init__(self) -> None:
+        unknown = [g for g in self.groups if g not in (*OUTPUT_GROUPS, "pools")]
+        if unknown or not self.groups:
+            raise InputError(
+                f"outputs {', '.join(map(repr, unknown)) or '()'} cannot be returned: choose from "
+                f"{', '.join(map(repr, OUTPUT_GROUPS))}"
+            )
+
+    @cached_property
+    def outputs(self) -> tuple[Output, ...]:
+        """All outputs in the order of their channels; `status` is the last."""
+        members: dict[Group, list[tuple[str, tuple[str, ...]]]] = {
+            "parameters": [(name, ()) for name in PARAMETER_NAMES],
+            "processes": [(name, ()) for name in PROCESS_NAMES],
+            "soc": [(name, (DEPTH,) if name == "soc" else ()) for name in CARBON_NAMES],
+            "pools": [(v.name, v.dims) for v in POOL_VARIABLES],
+        }
+        outputs, start = [], 0
+        for group in members:
+            for name, dims in members[group] if group in self.groups else []:
+                outputs.append(Output(name, dims, slice(start, start + _SIZES[dims])))
+                start += _SIZES[dims]
+        outputs.append(Output(STATUS.name, (), slice(start, start + 1)))
+        return tuple(outputs)
+
+    @property
+    def n_channels(self) -> int:
+        """Length of the first axis of a packed array."""
+        return int(self.outputs[-1].channels.stop)
+
+
+def predict_block(
+    *arrays: np.ndarray,
+    names: Sequence[str],
+    model: ModelReference,
+    layout: Layout,
+    device: str,
+    dtype: str,
+) -> np.ndarray:
+    """Run a fitted model on one block.
+
+    Parameters
+    ----------
+    *arrays : ndarray
+        The variables ``names``: standardised forcing and covariates, (month, depth, *space),
+        (month, *space) or (*space).
+    names : sequence of str
+        What the arrays are.
+    model : ModelReference
+        Loaded once per process and device.
+    layout : Layout
+        What to return.
+    device : str
+        Name of a device, chosen where the block runs: workers may differ.
+    dtype : str
+        Of the solve and of the result.
+
+    Returns
+    -------
+    ndarray
+        (channel, *space); NaN where status is not 0.
+    """
+    limit_threads()
+    where = choose_device(device)
+    predictor = load_cached(model, where)
+    block = _Block(dict(zip(names, arrays, strict=True)), predictor.bedrock)
+    spec = predictor.covariates
+    numeric = block.stack([n for n, _ in spec.numeric], np.dtype(np.float32))
+    categorical = block.stack([n for n, _ in spec.categorical], np.dtype(np.int64))
+    covered = np.isfinite(numeric).all(axis=0)
+    packed = block.empty(layout, dtype, {Status.COVARIATE_MISSING: ~covered})
+    network = predictor.network
+    with torch.inference_mode():
+        for cells in block.steps(covered):
+            forcing = block.forcing(cells, getattr(torch, dtype), where)
+            estimate = network(
+                as_tensor(np.ascontiguousarray(numeric[:, cells].T), torch.float64, where),
+                as_tensor(np.ascontiguousarray(categorical[:, cells].T), None, where),
+                forcing,
+            )
+            packed[:, cells] = pack(estimate.parameters, estimate.state, layout)
+    return block.finish(packed)
+
+
+def simulate_block(
+    *arrays: np.ndarray,
+    names: Sequence[str],
+    bedrock: Bedrock,
+    layout: Layout,
+    dtype: str,
+) -> np.ndarray:
+    """Solve for given parameters on one block.
+
+    As `predict_block`, with the 21 parameters among the arrays, (*space) or ().
+
+    Raises
+    ------
+    ParameterError
+        If parameters have values that the equations cannot take.
+    """
+    limit_threads()
+    block = _Block(dict(zip(names, arrays, strict=True)), bedrock)
+    model = SoilCarbonModel(bedrock)
+    parameters = block.stack(PARAMETER_NAMES, np.dtype(np.float64))
+    problem = impossible(parameters)
+    if problem is not None:
+        raise ParameterError(problem)
+    given = np.isfinite(parameters).all(axis=0)
+    packed = block.empty(layout, dtype, {Status.COVARIATE_MISSING: ~given})
+    cpu = torch.device("cpu")
+    with torch.inference_mode():
+        for cells in block.steps(given):
+            forcing = block.forcing(cells, getattr(torch, dtype), cpu)
+            values = as_tensor(parameters[:, cells], torch.float64, cpu)
+            state = model.steady_state(values, forcing)
+            packed[:, cells] = pack(values, state, layout)
+    return block.finish(packed)
+
+
+def pack(parameters: Tensor, state: SteadyState, layout: Layout) -> np.ndarray:
+    """Pack the results of a flat batch of columns.
+
+    Parameters
+    ----------
+    parameters : Tensor
+        (parameter, n).
+    state : SteadyState
+        Of the same n columns.
+    layout : Layout
+        What to pack.
+
+    Returns
+    -------
+    ndarray
+        (channel, n).
+    """
+    exists = layer_mask(state.layers)
+    soc = state.soc * KG_PER_G
+    rows: list[Tensor] = []
+    if "parameters" in layout.groups:
+        rows.append(parameters)
+    if "processes" in layout.groups:
+        found = diagnostics.processes(state)
+        rows.extend(getattr(found, f.name).unsqueeze(0) for f in fields(found))
+    if "soc" in layout.groups:
+        # Below bedrock there is no soil: missing, not zero.
+        rows.append(soc.masked_fill(~exists, torch.nan))
+        rows.extend(_stock(soc, depth).unsqueeze(0) for depth in (COLUMN_DEPTH, 1.0))
+    if "pools" in layout.groups:
+        density = (state.pools * KG_PER_G).masked_fill(~exists, torch.nan)
+        rows.append(density.flatten(0, 1))
+        rows.append(diagnostics.respiration(state) * KG_PER_G)
+        rows.append(diagnostics.carbon_closure(state).unsqueeze(0))
+    packed = torch.cat([row.to(soc.dtype) for row in rows])
+    finite = torch.isfinite(ordered_sum(state.pools)).all(0)
+    status = torch.where(finite, int(Status.VALID), int(Status.NONFINITE))
+    status = torch.where(state.has_steady_state, status, int(Status.NO_STEADY_STATE))
+    packed.masked_fill_(status != int(Status.VALID), torch.nan)
+    return torch.cat((packed, status.unsqueeze(0).to(packed.dtype))).cpu().numpy()
+
+
+def _stock(soc: Tensor, bottom: float) -> Tensor:
+    """SOC from the surface to a depth, (layer, n) [kg m-3] -> (n) [kg m-2]."""
+    overlap = interval_overlap(0.0, bottom)
+    return ordered_sum(
+        torch.stack([row * metres for row, metres in zip(soc, overlap, strict=True) if metres])
+    )
+
+
+class _Block:
+    """The arrays of a block with space flattened, and which of its cells can be computed."""
+
+    def __init__(self, arrays: Arrays, bedrock: Bedrock) -> None:
+        self.space = arrays["TSOI"].shape[2:]
+        self.size = int(np.prod(self.space, dtype=np.int64))
+        depth = len(self.space)
+        self.arrays: Mapping[str, np.ndarray] = {
+            name: array.reshape((*array.shape[: array.ndim - depth], self.size))
+            if array.ndim >= depth and array.shape[array.ndim - depth :] == self.space
+            else array
+            for name, array in arrays.items()
+        }
+        forcing = {name: self.arrays[name] for name in FORCING_NAMES}
+        found = {name: extremes(array) for name, array in forcing.items() if array.size}
+        check_forcing_values(
+            forcing, bedrock=bedrock, where=f"a block of shape {self.space}", extremes=found
+        )
+        self.forced = np.ones(self.size, dtype=bool)
+        for name, ends in found.items():
+            if not np.isfinite(ends).all():
+                finite = np.isfinite(forcing[name]).reshape(-1, self.size)
+                self.forced &= finite.all(axis=0)
+
+    def stack(self, names: Sequence[str], dtype: np.dtype) -> np.ndarray:
+        """Stack variables of space, (name, n)."""
+        stacked = np.empty((len(names), self.size), dtype)
+        for row, name in zip(stacked, names, strict=True):
+            row[:] = self.arrays[name]
+        return stacked
+
+    def empty(
+        self, layout: Layout, dtype: str, unusable: Mapping[Status, np.ndarray]
+    ) -> np.ndarray:
+        """Return an array of NaN, (channel, n), with the status of what cannot be computed."""
+        packed = np.full((layout.n_channels, self.size), np.nan, dtype)
+        status = packed[layout.outputs[-1].channels.start]
+        status[:] = Status.VALID
+        for reason, cells in unusable.items():
+            status[cells] = reason
+        status[~self.forced] = Status.NO_FORCING
+        return packed
+
+    def steps(self, usable: np.ndarray) -> Iterator[np.ndarray | slice]:
+        """Yield the cells to compute, a fixed number at a time."""
+        usable = usable & self.forced
+        if usable.all():
+            # Slices share memory where an index would copy the forcing.
+            for start in range(0, self.size, CELLS_PER_STEP):
+                yield slice(start, min(start + CELLS_PER_STEP, self.size))
+            return
+        cells = np.flatnonzero(usable)
+        for start in range(0, len(cells), CELLS_PER_STEP):
+            yield cells[start : start + CELLS_PER_STEP]
+
+    def forcing(
+        self, cells: np.ndarray | slice, dtype: torch.dtype, device: torch.device
+    ) -> Forcing:
+        """Forcing tensors of some cells."""
+        chosen = {name: self.arrays[name][..., cells] for name in FORCING_NAMES}
+        return pack_forcing(chosen, dtype=dtype, device=device)
+
+    def finish(self, packed: np.ndarray) -> np.ndarray:
+        """Give the cells their place in space back."""
+        return packed.reshape((packed.shape[0], *self.space))

@@ -1,0 +1,94 @@
+"""Run a block function over a Dataset: at once in memory, chunk by chunk where it is lazy."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from xbinn.running.block import Layout, Output
+from xbinn.variables import DEPTH, MONTH, STATUS
+
+BlockFunction = Callable[..., np.ndarray]
+_CHANNEL = "xbinn_channel"
+"""No spatial dimension may have this name."""
+
+
+def run_blocks(
+    function: BlockFunction,
+    inputs: xr.Dataset,
+    space: tuple[str, ...],
+    layout: Layout,
+    dtype: str,
+    **kwargs: Any,
+) -> dict[str, xr.Variable]:
+    """Apply a block function and take its packed result apart.
+
+    Parameters
+    ----------
+    function : callable
+        `xbinn.running.block.predict_block` or ``simulate_block``.
+    inputs : Dataset
+        Standardised variables, (month, depth, *space), (month, *space), (*space) or ().
+    space : tuple of str
+        Spatial dimensions, in order.
+    layout : Layout
+        Of the packed result.
+    dtype : str
+        Of the result.
+    **kwargs
+        Further arguments of the function.
+
+    Returns
+    -------
+    dict of str to Variable
+        The outputs, (*own dimensions, *space). Lazy where any input is chunked: building them
+        computes nothing, and the graph has one task per block that computes.
+    """
+    call = {"names": tuple(map(str, inputs.data_vars)), "layout": layout, "dtype": dtype, **kwargs}
+    # Not `inputs.chunks`, which refuses variables that are chunked differently.
+    if any(v.chunks is not None for v in inputs.variables.values()):
+        packed: Any = _lazy(function, inputs, space, layout, dtype, call)
+    else:
+        packed = function(*(v.values for v in inputs.data_vars.values()), **call)
+    outputs = {o.name: _unpack(packed, o, space) for o in layout.outputs}
+    outputs[STATUS.name] = outputs[STATUS.name].astype(np.int8)
+    return outputs
+
+
+def _lazy(
+    function: BlockFunction,
+    inputs: xr.Dataset,
+    space: tuple[str, ...],
+    layout: Layout,
+    dtype: str,
+    call: Mapping[str, Any],
+) -> da.Array:
+    aligned = inputs.unify_chunks()
+    arguments: list[Any] = []
+    for variable in aligned.data_vars.values():
+        whole = {dim: -1 for dim in variable.dims if dim in (MONTH, DEPTH)}
+        data = variable.chunk(whole).data if variable.chunks else variable.values
+        arguments += [data, tuple(map(str, variable.dims))]
+    packed: da.Array = da.blockwise(
+        partial(function, **call),
+        (_CHANNEL, *space),
+        *arguments,
+        new_axes={_CHANNEL: layout.n_channels},
+        concatenate=True,
+        dtype=dtype,
+        # Stated, not inferred: inference would call the function on empty arrays.
+        meta=np.empty((0,) * (1 + len(space)), dtype),
+    )
+    return packed
+
+
+def _unpack(packed: Any, output: Output, space: tuple[str, ...]) -> xr.Variable:
+    part = packed[output.channels]
+    if not output.dims:
+        part = part[0]
+    elif len(output.dims) > 1:
+        part = part.reshape((*output.shape, *part.shape[1:]))
+    return xr.Variable((*output.dims, *space), part)

@@ -1,0 +1,154 @@
+"""A fitted network that is ready to run, and how workers come by it."""
+
+import copy
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Final, cast
+
+import torch
+
+from xbinn import parameters as parameter_table
+from xbinn.errors import ModelFileError
+from xbinn.labels.covariates import CovariateSpec
+from xbinn.learning.encoder import build_encoder
+from xbinn.learning.model import BINN
+from xbinn.options import Bedrock
+from xbinn.parameters import Prior
+from xbinn.physics.forcing import Forcing
+from xbinn.physics.steady_state import SoilCarbonModel, SteadyState
+from xbinn.running import artefact
+
+Network = BINN[Forcing, SteadyState]
+
+_CACHED_MODELS: Final = 4
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Network, covariates and physics of a fitted model.
+
+    Attributes
+    ----------
+    network : BINN
+        In evaluation mode.
+    covariates : CovariateSpec
+        What the network takes, in its order.
+    prior : {"binn", "proda"}
+        Bounds of the parameters.
+    bedrock : {"closed", "published"}
+        Treatment of bedrock.
+    """
+
+    network: Network
+    covariates: CovariateSpec
+    prior: Prior
+    bedrock: Bedrock
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what is needed beside the weights to rebuild this, as JSON."""
+        return {
+            "encoder": self.network.encoder.config,
+            "covariates": asdict(self.covariates),
+            "prior": self.prior,
+            "bedrock": self.bedrock,
+            "parameter_table": parameter_table_digest(),
+        }
+
+
+@dataclass(frozen=True)
+class ModelReference:
+    """A saved model by place and identity: all that travels to a worker."""
+
+    path: str
+    sha256: str
+
+
+def build_network(encoder: Mapping[str, Any], prior: Prior, bedrock: Bedrock) -> Network:
+    """Build the network of an encoder configuration, with fresh weights."""
+    return BINN(build_encoder(encoder), SoilCarbonModel(bedrock), prior=prior)
+
+
+def from_artefact(saved: artefact.Artefact) -> Predictor:
+    """Rebuild a predictor.
+
+    Raises
+    ------
+    ModelFileError
+        If the model was made with another parameter table or lacks a part.
+    """
+    meta = saved.metadata
+    if meta.get("parameter_table") != parameter_table_digest():
+        raise ModelFileError(
+            f"model {saved.sha256[:12]} was made with another parameter table (by xbinn "
+            f"{meta.get('xbinn_version', 'of unknown version')}): its numbers would be scaled by "
+            "other bounds; fit it again, or install that version"
+        )
+    try:
+        spec = meta["covariates"]
+        covariates = CovariateSpec(
+            numeric=tuple((str(n), str(u)) for n, u in spec["numeric"]),
+            categorical=tuple((str(n), tuple(map(int, c))) for n, c in spec["categorical"]),
+        )
+        network = build_network(meta["encoder"], meta["prior"], meta["bedrock"])
+        # Else the weights would be rounded to the type of fresh ones.
+        network.encoder.to(next(w.dtype for w in saved.weights.values() if w.is_floating_point()))
+        network.load_state_dict(dict(saved.weights))
+    except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:
+        raise ModelFileError(
+            f"model {saved.sha256[:12]} is incomplete ({error}): save it again"
+        ) from error
+    network.eval()
+    return Predictor(
+        network, covariates, cast(Prior, meta["prior"]), cast(Bedrock, meta["bedrock"])
+    )
+
+
+def for_inference(network: Network, device: torch.device) -> Network:
+    """Copy a network for prediction: on a device, its encoder in float64.
+
+    Matrix products round differently in batches of different size. SOC at depth answers to beta
+    with a factor of hundreds, so in float32 a map would depend on its chunks in the fifth digit.
+    """
+    ready = copy.deepcopy(network).to(device)
+    ready.encoder.double()
+    ready.eval()
+    return ready
+
+
+def load_cached(reference: ModelReference, device: torch.device) -> Predictor:
+    """Load a model once per process and device, and check that it is the one meant.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, or holds another model.
+    """
+    with _lock:
+        return _load(reference, device)
+
+
+@lru_cache(maxsize=_CACHED_MODELS)
+def _load(reference: ModelReference, device: torch.device) -> Predictor:
+    saved = artefact.read(reference.path)
+    if saved.sha256 != reference.sha256:
+        raise ModelFileError(
+            f"{reference.path} holds model {saved.sha256[:12]}, not {reference.sha256[:12]}: it "
+            "was replaced after the prediction was set up; set it up again"
+        )
+    predictor = from_artefact(saved)
+    return replace(predictor, network=for_inference(predictor.network, device))
+
+
+@lru_cache(maxsize=1)
+def parameter_table_digest() -> str:
+    """Return a digest of names, units and priors of the parameter table, in order."""
+    rows = [
+        [p.name, p.units, sorted((k, list(v)) for k, v in p.priors.items())]
+        for p in parameter_table.PARAMETERS
+    ]
+    return sha256(json.dumps(rows).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""What scientists do with the model: fit it to profiles, score it, compare it."""

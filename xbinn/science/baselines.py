@@ -1,0 +1,147 @@
+"""What a fitted model has to beat, on the samples it is tested on.
+
+All baselines see the same training profiles, and predict the same test samples.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from xbinn.constants import INTERFACE_DEPTH, N_LAYERS
+from xbinn.labels.encoding import lay_out
+from xbinn.labels.priors import default_parameters
+from xbinn.labels.sites import Sites, at_cells
+from xbinn.labels.space import spatial_dims
+from xbinn.learning.encoder import build_encoder
+from xbinn.learning.model import BINN
+from xbinn.learning.observation import observe
+from xbinn.learning.training import Progress, modelled_samples
+from xbinn.parameters import N_PARAMETERS, PARAMETER_NAMES
+from xbinn.physics.forcing import Forcing
+from xbinn.physics.steady_state import SoilCarbonModel
+from xbinn.running.predictor import Network
+from xbinn.science.fitting import (
+    Prepared,
+    encoder_config,
+    train_network,
+    training_data,
+)
+from xbinn.science.settings import FitSettings
+
+_CPU: Final = torch.device("cpu")
+_LOG_SOC_RANGE: Final = (-7.0, 6.0)
+"""Range of ln SOC density (kg m-3) that the network without physics can express."""
+_G_PER_KG: Final = 1e3
+
+
+@dataclass(frozen=True)
+class SocLayer:
+    """A parameter of `FreeProfile`: ln SOC density of one layer."""
+
+    name: str
+    priors: Mapping[str, tuple[float, float]] = field(
+        default_factory=lambda: {"free": _LOG_SOC_RANGE}
+    )
+
+
+@dataclass(frozen=True)
+class FreeState:
+    """SOC of `FreeProfile`, (layer, *batch) [gC m-3]."""
+
+    soc: Tensor
+
+
+@dataclass(frozen=True)
+class FreeProfile:
+    """A process model without a process: the network says the SOC of every layer outright."""
+
+    @property
+    def parameters(self) -> tuple[SocLayer, ...]:
+        """One parameter per layer, ln kg m-3."""
+        return tuple(SocLayer(f"soc_layer_{j + 1}") for j in range(N_LAYERS))
+
+    def steady_state(self, parameters: Tensor, forcing: Forcing) -> FreeState:
+        """Return exp of the parameters, (layer, *batch); forcing is not looked at."""
+        return FreeState(parameters.exp() * _G_PER_KG)
+
+
+def without_physics(
+    training: Prepared, test: Sites, settings: FitSettings, *, progress: Progress | None = None
+) -> np.ndarray:
+    """SOC of the test samples from the same network without physics, (sample,) [kg m-3]."""
+    process = FreeProfile()
+    config = encoder_config(training.covariates, settings, n_outputs=len(process.parameters))
+    encoder = build_encoder(config, seed=settings.options.seed)
+    return _trained(BINN(encoder, process, prior="free"), training, test, settings, progress)
+
+
+def global_parameters(
+    training: Prepared, test: Sites, settings: FitSettings, *, progress: Progress | None = None
+) -> np.ndarray:
+    """SOC of the test samples under one parameter vector for all cells, (sample,) [kg m-3]."""
+    encoder = build_encoder({"encoder": "constant", "n_outputs": N_PARAMETERS})
+    network: Network = BINN(encoder, SoilCarbonModel(settings.bedrock), prior=settings.prior)
+    return _trained(network, training, test, settings, progress)
+
+
+def clm5_defaults(ds: xr.Dataset, test: Sites, settings: FitSettings) -> np.ndarray:
+    """SOC of the test samples under CLM5's default parameters, (sample,) [kg m-3]."""
+    space = spatial_dims(ds)
+    sizes = {dim: ds.sizes[dim] for dim in space}
+    defaults = default_parameters(ds)
+    here = at_cells(defaults.map(lay_out, leading=(), space=sizes), space, test.cell)
+    parameters = torch.from_numpy(np.stack([here[name] for name in PARAMETER_NAMES]))
+    data = training_data(test, settings.bedrock, settings.observation, torch.float64, _CPU)
+    state = SoilCarbonModel(settings.bedrock).steady_state(parameters, data.forcing)
+    modelled = observe(state.soc / _G_PER_KG, data.weights, data.site)
+    return np.asarray(modelled.numpy())
+
+
+def mean_profile(
+    training: Sites, test: Sites, *, transform: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Mean of the training samples by depth, seen by the test samples, (sample,).
+
+    Parameters
+    ----------
+    training, test : Sites
+        Where the mean is taken, and where it is used.
+    transform : callable
+        From SOC density [kg m-3] to the scale on which means are taken and returned.
+    """
+    values = transform(training.soc)
+    weights = _overlap(training)
+    total = weights.sum(axis=0)
+    # Layers that no sample reaches take the mean of the deepest that one does.
+    profile = np.divide(weights.T @ values, total, out=np.zeros(N_LAYERS), where=total > 0.0)
+    reached = np.flatnonzero(total > 0.0)
+    nearest = np.searchsorted(reached, np.arange(N_LAYERS)).clip(max=len(reached) - 1)
+    profile = profile[reached[nearest]]
+    seen = _overlap(test)
+    return np.asarray(seen @ profile / seen.sum(axis=1))
+
+
+def _trained(
+    network: BINN[Forcing, Any],
+    training: Prepared,
+    test: Sites,
+    settings: FitSettings,
+    progress: Progress | None,
+) -> np.ndarray:
+    train_network(network, training, settings, device=_CPU, progress=progress)
+    dtype = next(network.parameters()).dtype
+    data = training_data(test, settings.bedrock, settings.observation, dtype, _CPU)
+    return np.asarray(modelled_samples(network, data).double().numpy())
+
+
+def _overlap(sites: Sites) -> np.ndarray:
+    """Overlap of every sample with every layer, (sample, layer) [m]."""
+    lower = np.array(INTERFACE_DEPTH[:N_LAYERS])
+    upper = np.concatenate([[0.0], lower[:-1]])
+    overlap = np.minimum(sites.bottom[:, None], lower) - np.maximum(sites.top[:, None], upper)
+    return np.asarray(overlap.clip(min=0.0))

@@ -1,0 +1,266 @@
+"""From sites to a fitted network: tensors, split, training."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xbinn.errors import InputError
+from xbinn.labels.covariates import CovariateSpec
+from xbinn.labels.sites import Sites
+from xbinn.labels.spatial_blocks import spatial_blocks
+from xbinn.learning.encoder import build_encoder
+from xbinn.learning.model import BINN, StateT
+from xbinn.learning.observation import observation_weights
+from xbinn.learning.training import (
+    History,
+    Progress,
+    TrainingData,
+    modelled_samples,
+    train,
+)
+from xbinn.model import Model
+from xbinn.options import Bedrock
+from xbinn.parameters import N_PARAMETERS, Prior, prior_bounds
+from xbinn.physics.forcing import Forcing
+from xbinn.physics.steady_state import SoilCarbonModel
+from xbinn.running.predictor import Network, Predictor, for_inference
+from xbinn.running.tensors import as_tensor, pack_forcing
+from xbinn.science.crossvalidation import VALIDATIONS, hold_out
+from xbinn.science.metrics import on_scale
+from xbinn.science.settings import FitSettings
+
+VALIDATION_FRACTION: Final = 0.15
+"""Share of the sites that decide when to stop."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Sites that a network can be fitted to.
+
+    Attributes
+    ----------
+    sites : Sites
+        Without those that the model cannot speak of.
+    covariates : CovariateSpec
+        Without categories that no training site has.
+    held_out : ndarray (site,)
+        Sites that decide when to stop, boolean.
+    """
+
+    sites: Sites
+    covariates: CovariateSpec
+    held_out: np.ndarray
+
+
+def prepare(sites: Sites, covariates: CovariateSpec, settings: FitSettings) -> Prepared:
+    """Leave out what cannot be used and split what is left, see `Prepared`."""
+    sites = usable_sites(sites, settings.prior, settings.bedrock, settings.observation)
+    held_out = validation_sites(sites, settings)
+    return Prepared(*only_seen_categories(sites, covariates, ~held_out), held_out)
+
+
+def encoder_config(
+    covariates: CovariateSpec, settings: FitSettings, *, n_outputs: int
+) -> dict[str, Any]:
+    """Complete the encoder's configuration with the sizes that the data decide."""
+    config = {**settings.encoder, "n_outputs": n_outputs}
+    if config["encoder"] == "mlp":
+        config["n_numeric"] = len(covariates.numeric)
+        config["n_categories"] = covariates.n_categories
+    return config
+
+
+def train_network(
+    network: BINN[Forcing, StateT],
+    prepared: Prepared,
+    settings: FitSettings,
+    *,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> History:
+    """Train any network whose process model takes this forcing; it ends on the CPU."""
+    dtype = _float_dtype(settings.dtype)
+    network.to(device=device)
+    network.encoder.to(dtype=dtype)
+    data = training_data(prepared.sites, settings.bedrock, settings.observation, dtype, device)
+    inside, outside = (
+        torch.from_numpy(np.flatnonzero(which)).to(device)
+        for which in (~prepared.held_out, prepared.held_out)
+    )
+    validation = data.select(outside) if len(outside) else None
+    history = train(network, data.select(inside), validation, settings.options, progress=progress)
+    network.to("cpu")
+    return history
+
+
+def fit_sites(
+    sites: Sites,
+    covariates: CovariateSpec,
+    settings: FitSettings,
+    *,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> Model:
+    """Fit a network to sites.
+
+    Parameters
+    ----------
+    sites : Sites
+        Cells with samples.
+    covariates : CovariateSpec
+        What the columns of ``sites.numeric`` and ``sites.categorical`` are.
+    settings : FitSettings
+        See `xbinn.fit`.
+    device : torch.device
+        Where to train.
+    progress : callable, optional
+        Called after every epoch with the number of epochs done and the history.
+    """
+    prepared = prepare(sites, covariates, settings)
+    config = encoder_config(prepared.covariates, settings, n_outputs=N_PARAMETERS)
+    network: Network = BINN(
+        build_encoder(config, seed=settings.options.seed),
+        SoilCarbonModel(settings.bedrock),
+        prior=settings.prior,
+    )
+    history = train_network(network, prepared, settings, device=device, progress=progress)
+    used = prepared.sites
+    return Model(
+        Predictor(network, prepared.covariates, settings.prior, settings.bedrock),
+        settings={
+            **asdict(settings.options),
+            "observation": settings.observation,
+            "validation": settings.validation,
+            "block_size": settings.block_size,
+            "dtype": settings.dtype,
+        },
+        record=asdict(history),
+        training_data={
+            "fingerprint": used.fingerprint(),
+            "sites": used.n_sites,
+            "profiles": used.n_profiles,
+            "samples": len(used.soc),
+            "validation_samples": int(prepared.held_out[used.site].sum()),
+            "left_out": used.left_out,
+            "overlapping_samples": used.overlapping,
+        },
+    )
+
+
+def usable_sites(sites: Sites, prior: Prior, bedrock: Bedrock, observation: str) -> Sites:
+    """Leave out, and count, what the model cannot say anything about.
+
+    Sites without carbon input or steady state under any parameters, and samples wholly below
+    bedrock.
+    """
+    cpu = torch.device("cpu")
+    forcing = pack_forcing(sites.forcing, dtype=torch.float64, device=cpu)
+    bounds = torch.tensor(prior_bounds(prior), dtype=torch.float64)
+    middle = bounds.mean(dim=1, keepdim=True).expand(-1, sites.n_sites)
+    with torch.inference_mode():
+        state = SoilCarbonModel(bedrock).steady_state(middle, forcing)
+    supplied = (state.annual_input > 0.0).numpy()
+    sites = sites.without(supplied, None, "no carbon input in the cell")
+    steady = state.has_steady_state.numpy()[supplied]
+    sites = sites.without(steady, None, "no steady state in the cell")
+    everywhere = np.ones(sites.n_sites, dtype=bool)
+    _, seen = _operator(sites, bedrock, observation)
+    return sites.without(everywhere, seen.numpy(), "sample below bedrock")
+
+
+def modelled_soc(model: Model, sites: Sites) -> tuple[np.ndarray, Sites]:
+    """What a fitted model says of every sample (sample,) [kg m-3], and the sites it can speak of.
+
+    Sites that `usable_sites` leaves out are counted in what is returned.
+    """
+    predictor, dtype = model.predictor, _float_dtype(model.settings["dtype"])
+    observation = model.settings["observation"]
+    sites = usable_sites(sites, predictor.prior, predictor.bedrock, observation)
+    cpu = torch.device("cpu")
+    data = training_data(sites, predictor.bedrock, observation, dtype, cpu)
+    data = replace(data, numeric=data.numeric.double())
+    network = for_inference(predictor.network, cpu)
+    return modelled_samples(network, data).double().numpy(), sites
+
+
+def validation_sites(sites: Sites, settings: FitSettings) -> np.ndarray:
+    """Which sites decide when to stop, (site,) boolean.
+
+    Raises
+    ------
+    InputError
+        If the kind of validation is not known.
+    """
+    if settings.validation is None:
+        return np.zeros(sites.n_sites, dtype=bool)
+    if settings.validation not in VALIDATIONS:
+        raise InputError(
+            f"validation={settings.validation!r} is not known: choose one of "
+            f"{', '.join(map(repr, VALIDATIONS))} or None"
+        )
+    if settings.validation == "spatial_blocks":
+        groups = spatial_blocks(sites.lat, sites.lon, settings.block_size)
+    else:
+        groups = np.arange(sites.n_sites)
+    return hold_out(groups, VALIDATION_FRACTION, settings.options.seed, values=_mean_log_soc(sites))
+
+
+def _mean_log_soc(sites: Sites) -> np.ndarray:
+    """Mean ln SOC of every site, (site,)."""
+    logs = on_scale(sites.soc, "log")
+    count = np.bincount(sites.site, minlength=sites.n_sites)
+    return np.asarray(np.bincount(sites.site, logs, sites.n_sites) / count)
+
+
+def only_seen_categories(
+    sites: Sites, covariates: CovariateSpec, training: np.ndarray
+) -> tuple[Sites, CovariateSpec]:
+    """Drop the categories that no training site has; their members become "missing"."""
+    codes = np.empty_like(sites.categorical)
+    kept = []
+    for column, (name, categories) in enumerate(covariates.categorical):
+        before = sites.categorical[:, column]
+        present = np.unique(before[training])
+        present = present[present < len(categories)]
+        renumbered = np.full(len(categories) + 1, len(present), dtype=np.int64)
+        renumbered[present] = np.arange(len(present))
+        codes[:, column] = renumbered[before]
+        kept.append((name, tuple(categories[i] for i in present)))
+    return replace(sites, categorical=codes), replace(covariates, categorical=tuple(kept))
+
+
+def training_data(
+    sites: Sites, bedrock: Bedrock, observation: str, dtype: torch.dtype, device: torch.device
+) -> TrainingData[Forcing]:
+    """Tensors of sites and samples."""
+    weights, _ = _operator(sites, bedrock, observation)
+    return TrainingData(
+        numeric=as_tensor(sites.numeric, dtype, device),
+        categorical=as_tensor(sites.categorical, torch.int64, device),
+        forcing=pack_forcing(sites.forcing, dtype=dtype, device=device),
+        site=as_tensor(sites.site, torch.int64, device),
+        weights=weights.to(device=device, dtype=dtype),
+        observed=as_tensor(sites.soc, dtype, device),
+    )
+
+
+def _operator(sites: Sites, bedrock: Bedrock, observation: str) -> tuple[Tensor, Tensor]:
+    """Observation operator (sample, layer) and which samples it sees (sample,)."""
+    top, bottom = (torch.from_numpy(np.ascontiguousarray(a)) for a in (sites.top, sites.bottom))
+    nbedrock = sites.forcing["nbedrock"]
+    # Monthly bedrock reaches here under "published" only, which does not look at it.
+    last = torch.from_numpy(np.atleast_2d(nbedrock)[0].astype(np.int64))[
+        torch.from_numpy(sites.site)
+    ]
+    found = observation_weights(observation, top, bottom, last, bedrock)
+    return found.weights, found.seen
+
+
+def _float_dtype(name: str) -> torch.dtype:
+    known = {"float32": torch.float32, "float64": torch.float64}
+    if name not in known:
+        raise InputError(f"dtype={name!r} is not supported: choose 'float32' or 'float64'")
+    return known[name]

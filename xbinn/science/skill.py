@@ -1,0 +1,147 @@
+"""A fitted model beside its baselines, on profiles that nothing was learnt from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from xbinn.labels.sites import Sites, gather_sites
+from xbinn.labels.spatial_blocks import spatial_blocks
+from xbinn.model import Model
+from xbinn.science.baselines import (
+    clm5_defaults,
+    global_parameters,
+    mean_profile,
+    without_physics,
+)
+from xbinn.science.fitting import modelled_soc, prepare
+from xbinn.science.metrics import SCALES, block_bootstrap_gain, on_scale, score_samples
+from xbinn.science.settings import settings_of
+
+MODEL: Final = "xbinn"
+BASELINES: Final[Mapping[str, str]] = {
+    "without_physics": "same network without physics",
+    "global_parameters": "one global parameter vector",
+    "clm5_defaults": "CLM5 default parameters",
+    "mean_profile": "mean profile by depth",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Skill:
+    """Scores on test samples.
+
+    Attributes
+    ----------
+    scores : Dataset
+        Scores of `xbinn.score` with a dimension ``model``: xbinn and every baseline.
+    gains : Dataset
+        Gain in R2 of xbinn over every baseline, ``gain``, ``low``, ``high`` (baseline, scale), with
+        90 % intervals from resampling blocks, and ``tie`` where the interval holds zero.
+    sites : Sites
+        The test samples.
+    modelled : dict of str to ndarray
+        SOC of the test samples, (sample,) [kg m-3], xbinn's and every baseline's. The mean
+        profile is the arithmetic one.
+    """
+
+    scores: xr.Dataset
+    gains: xr.Dataset
+    sites: Sites
+    modelled: dict[str, np.ndarray]
+
+
+def compare_with_baselines(
+    ds: xr.Dataset,
+    model: Model,
+    training: xr.Dataset,
+    test: xr.Dataset,
+    *,
+    report: Callable[[str], None] | None = None,
+) -> Skill:
+    """Score a model and its baselines on the same test samples.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Covariates and forcing.
+    model : Model
+        Fitted to ``training``.
+    training : Dataset
+        Profiles that the baselines learn from, with the settings and the seed of the model.
+    test : Dataset
+        Profiles that nothing was learnt from; see
+        `xbinn.science.crossvalidation.split_profiles`.
+    report : callable, optional
+        Called with the name of each baseline before it is fitted.
+
+    Returns
+    -------
+    Skill
+        On the log scale the mean profile is the geometric one, so that it is unbiased there too.
+    """
+    settings = settings_of(model)
+    spec = model.predictor.covariates
+    sites = gather_sites(ds, training, spec, bedrock=settings.bedrock)
+    prepared = prepare(sites, spec, settings)
+    modelled, held = modelled_soc(model, gather_sites(ds, test, spec, bedrock=settings.bedrock))
+    say = report or (lambda _: None)
+    found = {MODEL: modelled}
+    makers: dict[str, Callable[[], np.ndarray]] = {
+        "without_physics": lambda: without_physics(prepared, held, settings),
+        "global_parameters": lambda: global_parameters(prepared, held, settings),
+        "clm5_defaults": lambda: clm5_defaults(ds, held, settings),
+        "mean_profile": lambda: mean_profile(prepared.sites, held, transform=lambda soc: soc),
+    }
+    for name, make in makers.items():
+        say(BASELINES[name])
+        found[name] = make()
+    geometric = np.exp(
+        mean_profile(prepared.sites, held, transform=lambda soc: on_scale(soc, "log"))
+    )
+    on_log = found | {"mean_profile": geometric}
+    scores = xr.concat(
+        [_scores(found[name], on_log[name], held) for name in found],
+        dim=xr.Variable("model", list(found)),
+    )
+    blocks = spatial_blocks(held.lat, held.lon, settings.block_size)[held.site]
+    return Skill(scores, _gains(found, on_log, held.soc, blocks), held, found)
+
+
+def _scores(linear: np.ndarray, log: np.ndarray, sites: Sites) -> xr.Dataset:
+    on_linear, on_log = (
+        score_samples(modelled, sites.soc, sites.top, sites.bottom) for modelled in (linear, log)
+    )
+    return xr.concat(
+        [on_linear.sel(scale=["linear"]), on_log.sel(scale=["log"])],
+        dim="scale",
+        data_vars="minimal",
+    )
+
+
+def _gains(
+    linear: Mapping[str, np.ndarray],
+    log: Mapping[str, np.ndarray],
+    observed: np.ndarray,
+    blocks: np.ndarray,
+) -> xr.Dataset:
+    values = np.empty((3, len(BASELINES), len(SCALES)))
+    for column, (scale, modelled) in enumerate(zip(SCALES, (linear, log), strict=True)):
+        truth = on_scale(observed, scale)
+        own = on_scale(modelled[MODEL], scale)
+        for row, name in enumerate(BASELINES):
+            other = on_scale(modelled[name], scale)
+            values[:, row, column] = block_bootstrap_gain(own, other, truth, blocks)
+    dims = ("baseline", "scale")
+    gain, low, high = values
+    return xr.Dataset(
+        {
+            "gain": (dims, gain, {"units": "1", "long_name": "gain in R2 over the baseline"}),
+            "low": (dims, low, {"units": "1", "long_name": "5 % quantile of the gain"}),
+            "high": (dims, high, {"units": "1", "long_name": "95 % quantile of the gain"}),
+            "tie": (dims, (low <= 0.0) & (high >= 0.0), {"long_name": "interval holds zero"}),
+        },
+        coords={"baseline": list(BASELINES), "scale": list(SCALES)},
+    )
