@@ -1,0 +1,20 @@
+"""Figures that stand alone: units, labels and a caption on each. Needs matplotlib.
+
+Imported by those who draw, never by xbinn itself.
+"""
+
+try:
+    import matplotlib as _matplotlib
+except ModuleNotFoundError as _error:
+    raise ModuleNotFoundError(
+        'xbinn.plotting draws with matplotlib, which is not installed: pip install "xbinn[plot]"'
+    ) from _error
+
+from xbinn.plotting.agreement import plot_agreement
+from xbinn.plotting.captions import add_caption
+from xbinn.plotting.maps import plot_map, plot_processes
+from xbinn.plotting.training import plot_training
+
+__all__ = ["add_caption", "plot_agreement", "plot_map", "plot_processes", "plot_training"]
+
+del _matplotlib

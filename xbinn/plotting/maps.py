@@ -1,0 +1,265 @@
+"""Maps of one field, and of the eight soil carbon processes side by side."""
+
+from string import ascii_lowercase
+from typing import Final, Literal, overload
+
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from xbinn.errors import InputError
+from xbinn.plotting.captions import (
+    WIDTH,
+    add_caption,
+    label_of,
+    new_figure,
+    pretty_units,
+    refuse_caption,
+    sentences,
+    shortened,
+    style,
+    wrap,
+)
+from xbinn.plotting.colours import Colours, choose_colours, explain_limits
+from xbinn.plotting.geometry import Field, lay_out_field
+from xbinn.variables import PROCESS_NAMES, PROCESSES
+
+_GREY: Final = "Grey: no value."
+_BAR: Final = 1.5
+"""Width of a colour bar and of labels (inch)."""
+_TALLEST: Final = 4.5
+"""Height of a map (inch)."""
+_NARROWEST: Final = 4.0
+"""Width of a figure (inch): a caption needs it."""
+_BAR_TICKS: Final = {"right": 5, "bottom": 3}
+_GREEK: Final = {"xi": "ξ"}
+_WIDE: Final = 0.8
+"""Maps lower than this share of their width stand two in a row, others four."""
+
+
+@overload
+def plot_map(
+    da: xr.DataArray,
+    *,
+    ax: None = None,
+    title: str | None = None,
+    caption: str | None = None,
+    cmap: str | None = None,
+    limits: tuple[float, float] | None = None,
+    log: bool | None = None,
+) -> Figure: ...
+@overload
+def plot_map(
+    da: xr.DataArray,
+    *,
+    ax: Axes,
+    title: str | None = None,
+    caption: None = None,
+    cmap: str | None = None,
+    limits: tuple[float, float] | None = None,
+    log: bool | None = None,
+) -> Axes: ...
+def plot_map(
+    da: xr.DataArray,
+    *,
+    ax: Axes | None = None,
+    title: str | None = None,
+    caption: str | None = None,
+    cmap: str | None = None,
+    limits: tuple[float, float] | None = None,
+    log: bool | None = None,
+) -> Figure | Axes:
+    """Map one field; the map ends where its values end.
+
+    Parameters
+    ----------
+    da : DataArray
+        Field on (lat, lon), projected (y, x) with a CRS, or a list of cells, with units. Where it
+        is chunked it is computed.
+    ax : Axes, optional
+        Where to draw. By default a new figure.
+    title : str, optional
+        By default the field's long name. Say here if the data are idealised.
+    caption : str, optional
+        Where data and model come from; it follows the description of the map below the figure.
+    cmap : str, optional
+        Colour map of matplotlib. By default viridis, or blue to red about zero where the values
+        have both signs.
+    limits : (float, float), optional
+        Ends of the colours, in the units of ``da``. By default the 2nd and 98th percentile.
+    log : bool, optional
+        Logarithmic colours; by default where the limits are more than two decades apart.
+
+    Returns
+    -------
+    Figure or Axes
+        The new figure, or ``ax`` where it was given.
+
+    Raises
+    ------
+    InputError
+        If units are missing, dimensions besides space are left, no value is finite, limits do not
+        fit, or a caption is given with ``ax``.
+    CoordinateError
+        If the cells cannot be placed.
+
+    Examples
+    --------
+    >>> from xbinn.plotting import plot_map
+    >>> from xbinn.testing import small_grid
+    >>> figure = plot_map(small_grid()["elevation"], title="Elevation of an idealised continent")
+    >>> figure.get_suptitle()
+    'Elevation of an idealised continent'
+    """
+    refuse_caption(ax, caption)
+    label = _label(da)
+    field = lay_out_field(da)
+    colours = choose_colours(field.values, repr(da.name), cmap=cmap, limits=limits, log=log)
+    heading = title or label[:1].upper() + label[1:].rpartition(" (")[0]
+    if ax is not None:
+        box = ax.get_window_extent()
+        width = min(box.width, box.height / field.height_by_width) / ax.figure.dpi
+        _panel(ax, field, colours, label, width=width)
+        ax.set_title(title or "")
+        return ax
+    with style():
+        across = min(WIDTH - _BAR, _TALLEST / field.height_by_width)
+        height = across * field.height_by_width + 0.6
+        figure = new_figure(height, heading, width=max(across + _BAR, _NARROWEST))
+        _panel(figure.add_subplot(), field, colours, label, width=across)
+        description = sentences(
+            (
+                f"Map of {label}",
+                _projection(field),
+                explain_limits((colours,), given=limits is not None),
+                "Colours are logarithmic" if colours.logarithmic else None,
+                _GREY,
+                caption,
+            )
+        )
+        add_caption(figure, description)
+    return figure
+
+
+def plot_processes(
+    out: xr.Dataset, *, title: str | None = None, caption: str | None = None
+) -> Figure:
+    """Map the eight soil carbon processes of `xbinn.variables.PROCESSES` side by side.
+
+    Parameters
+    ----------
+    out : Dataset
+        From `xbinn.predict` or `xbinn.simulate`.
+    title : str, optional
+        By default that of ``out``. Say here if the data are idealised.
+    caption : str, optional
+        Where the data come from; it follows the description and the source of ``out``.
+
+    Returns
+    -------
+    Figure
+        Panels (a) to (h), each with its own colours.
+
+    Raises
+    ------
+    InputError
+        If processes are missing or one cannot be drawn, see `plot_map`.
+    """
+    missing = [name for name in PROCESS_NAMES if name not in out]
+    if missing:
+        raise InputError(
+            f"there is no {', '.join(missing)}: make the processes with "
+            'ds.binn.predict(model, outputs=("processes",)) or ds.binn.simulate(parameters)'
+        )
+    labels = [_label(out[name]) for name in PROCESS_NAMES]
+    fields = [lay_out_field(out[name]) for name in PROCESS_NAMES]
+    colours = [
+        choose_colours(field.values, repr(name))
+        for name, field in zip(PROCESS_NAMES, fields, strict=True)
+    ]
+    with style(small=True):
+        shape = fields[0].height_by_width
+        columns = 2 if shape < _WIDE else 4
+        where: Literal["right", "bottom"] = "right" if columns == 2 else "bottom"
+        # Beside a map its bar with three lines of label and the latitudes; above it a title, and
+        # below it what is not beside it.
+        across = WIDTH / columns - (0.9 if where == "right" else 0.2)
+        height = across * shape + (0.35 if where == "right" else 1.35)
+        rows = -(-len(fields) // columns)
+        figure = new_figure(rows * height + 0.4, title or out.attrs.get("title"))
+        axes = figure.subplots(rows, columns, sharex=True, sharey=True).ravel()
+        for i, variable in enumerate(PROCESSES):
+            _panel(axes[i], fields[i], colours[i], labels[i], where, width=across)
+            symbol = _GREEK.get(variable.symbol or "", variable.symbol)
+            name = f"({ascii_lowercase[i]}) {variable.name.replace('_', ' ')}"
+            text = axes[i].set_title(f"{name},\u00a0{symbol}" if symbol else name, loc="left")
+            text.set_text(wrap(text.get_text(), across, float(text.get_fontsize())))
+            axes[i].label_outer()
+        # Axes are shared, and some processes have values where others have none.
+        west, east, south, north = zip(*(field.extent for field in fields), strict=True)
+        axes[0].set(xlim=(min(west), max(east)), ylim=(min(south), max(north)))
+        logarithmic = [f"({ascii_lowercase[i]})" for i, c in enumerate(colours) if c.logarithmic]
+        description = sentences(
+            (
+                "Soil carbon processes at steady state of CLM5's soil carbon model; quantity and "
+                "unit stand at each colour bar",
+                _projection(fields[0]),
+                explain_limits(colours),
+                f"Colours are logarithmic in {', '.join(logarithmic)}" if logarithmic else None,
+                _GREY,
+                f"Source: {shortened(out.attrs['source'])}" if "source" in out.attrs else None,
+                caption,
+            )
+        )
+        add_caption(figure, description)
+    return figure
+
+
+def _panel(
+    ax: Axes,
+    field: Field,
+    colours: Colours,
+    label: str,
+    where: Literal["right", "bottom"] = "right",
+    *,
+    width: float,
+) -> None:
+    """Draw a map, ``width`` [inch] wide, with its colour bar."""
+    drawn = field.draw(ax, colours, width)
+    if where == "right":
+        # An inset keeps the height of the map, which the layout does not know.
+        inset = ax.inset_axes((1.02, 0.0, 0.035, 1.0))
+        bar = ax.figure.colorbar(drawn, cax=inset, extend=colours.extend)
+        text = inset.yaxis.label
+    else:
+        bar = ax.figure.colorbar(drawn, ax=ax, location=where, extend=colours.extend)
+        text = bar.ax.xaxis.label
+    if not colours.logarithmic:
+        bar.locator = MaxNLocator(_BAR_TICKS[where])
+    room = width * field.height_by_width if where == "right" else width
+    bar.set_label(wrap(label, room, float(text.get_fontsize())))
+
+
+def _projection(field: Field) -> str | None:
+    return None if field.geographic else f"Projection: {field.projection}"
+
+
+def _label(da: xr.DataArray) -> str:
+    """Label with what was selected, such as a depth."""
+    chosen = [
+        f"{name} {_scalar(c)}"
+        for name, c in da.coords.items()
+        if c.ndim == 0 and not {"crs_wkt", "grid_mapping_name"} & set(c.attrs)
+    ]
+    attrs = dict(da.attrs)
+    if chosen:
+        attrs["long_name"] = f"{attrs.get('long_name', da.name)} at {', '.join(chosen)}"
+    return label_of(da.name, attrs)
+
+
+def _scalar(c: xr.DataArray) -> str:
+    value = c.item()
+    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    units = str(c.attrs.get("units", "1"))
+    return text if units == "1" else f"{text} {pretty_units(units)}"
