@@ -20,9 +20,6 @@ _TINY: Final = 1e-12
 # kg m-3; keeps the logarithm finite and is far below any modelled density, so that a poor
 # prediction still has a gradient that leads out.
 _G_PER_KG: Final = 1e3
-_UNDERESTIMATION: Final = 1.2
-# How much an error below the observation counts against one above it. The exponential of a mean
-# logarithm lies below the mean of what is nearly lognormal, and a stock is a sum of means.
 _STEEPNESS: Final = 10.0
 """Steepness of the wall at the ends of the unit interval (as published)."""
 
@@ -31,8 +28,7 @@ def log_smooth_l1(modelled: Tensor, observed: Tensor) -> Tensor:
     """Smooth-L1 (beta 1) of ln SOC, `SOC_FLOOR` being as little as can be observed.
 
     An observation at or below the floor is censored: any prediction below the floor agrees with
-    it. Elsewhere a prediction is not floored. Too little counts 1.2 times as much as too much,
-    against the bias of going back from ln.
+    it. Elsewhere a prediction is not floored.
 
     Parameters
     ----------
@@ -42,8 +38,7 @@ def log_smooth_l1(modelled: Tensor, observed: Tensor) -> Tensor:
     least = torch.where(observed > SOC_FLOOR, _TINY, SOC_FLOOR).to(modelled.dtype)
     predicted = torch.log(torch.maximum(modelled, least))
     wanted = torch.log(observed.clamp(min=SOC_FLOOR))
-    error = functional.smooth_l1_loss(predicted, wanted, reduction="none")
-    return torch.where(predicted < wanted, _UNDERESTIMATION * error, error)
+    return functional.smooth_l1_loss(predicted, wanted, reduction="none")
 
 
 def smooth_l1(modelled: Tensor, observed: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ All baselines see the same training profiles, and predict the same test samples.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -31,11 +31,12 @@ from xbinn.science.fitting import (
     train_network,
     training_data,
 )
+from xbinn.science.metrics import on_scale
 from xbinn.science.settings import FitSettings
 
 _CPU: Final = torch.device("cpu")
-_LOG_SOC_RANGE: Final = (-7.0, 6.0)
-"""Range of ln SOC density (kg m-3) that the network without physics can express."""
+_LOG_SOC_REACH: Final = 6.0
+"""How far from the training mean the network without physics can go, in ln SOC density."""
 _G_PER_KG: Final = 1e3
 
 
@@ -44,9 +45,7 @@ class SocLayer:
     """A parameter of `FreeProfile`: ln SOC density of one layer."""
 
     name: str
-    priors: Mapping[str, tuple[float, float]] = field(
-        default_factory=lambda: {"free": _LOG_SOC_RANGE}
-    )
+    priors: Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,21 @@ class FreeState:
 
 @dataclass(frozen=True)
 class FreeProfile:
-    """A process model without a process: the network says the SOC of every layer outright."""
+    """A process model without a process: the network says the SOC of every layer outright.
+
+    Parameters
+    ----------
+    middle : float
+        Mean ln SOC density [ln kg m-3] of the training samples, where an untrained network is.
+    """
+
+    middle: float
 
     @property
     def parameters(self) -> tuple[SocLayer, ...]:
         """One parameter per layer, ln kg m-3."""
-        return tuple(SocLayer(f"soc_layer_{j + 1}") for j in range(N_LAYERS))
+        bounds = (self.middle - _LOG_SOC_REACH, self.middle + _LOG_SOC_REACH)
+        return tuple(SocLayer(f"soc_layer_{j + 1}", {"free": bounds}) for j in range(N_LAYERS))
 
     def steady_state(self, parameters: Tensor, forcing: Forcing) -> FreeState:
         """Return exp of the parameters, (layer, *batch); forcing is not looked at."""
@@ -74,7 +82,7 @@ def without_physics(
     training: Prepared, test: Sites, settings: FitSettings, *, progress: Progress | None = None
 ) -> np.ndarray:
     """SOC of the test samples from the same network without physics, (sample,) [kg m-3]."""
-    process = FreeProfile()
+    process = FreeProfile(float(on_scale(training.sites.soc, "log").mean()))
     config = encoder_config(training.covariates, settings, n_outputs=len(process.parameters))
     encoder = build_encoder(config, seed=settings.options.seed)
     return _trained(BINN(encoder, process, prior="free"), training, test, settings, progress)
