@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "xbinn_shapes",
     "xbinn_tables",
 ]
 exclude_patterns = ["_build"]
