@@ -77,14 +77,16 @@ class _AnnualScalars(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.save_for_backward(temperature, water, oxygen, nitrogen, rate, w_scaling)
         soil, litter, xit_mean, xiw_mean = (torch.zeros_like(temperature[0]) for _ in range(4))
-        for month in range(MONTHS_PER_YEAR):
-            xit = _temperature_scalar(temperature[month], rate)
-            xiw = (water[month] * w_scaling).clamp_(max=1.0)
+        xit, xiw = (torch.empty_like(soil) for _ in range(2))
+        months = (t.unbind(0) for t in (temperature, water, oxygen, nitrogen))
+        for tsoi, w_scalar, o_scalar, fpi in zip(*months, strict=True):
+            _temperature_scalar(tsoi, rate, out=xit)
+            torch.mul(w_scalar, w_scaling, out=xiw).clamp_(max=1.0)
             xit_mean += xit
             xiw_mean += xiw
-            product = xit.mul_(xiw).mul_(oxygen[month])
+            product = xit.mul_(xiw).mul_(o_scalar)
             soil += product
-            litter.addcmul_(product, nitrogen[month])
+            litter.addcmul_(product, fpi)
         return tuple(t.mul_(1.0 / MONTHS_PER_YEAR) for t in (soil, litter, xit_mean, xiw_mean))
 
     @staticmethod
@@ -123,9 +125,9 @@ class _AnnualScalars(torch.autograd.Function):
         )
 
 
-def _temperature_scalar(temperature: Tensor, rate: Tensor) -> Tensor:
+def _temperature_scalar(temperature: Tensor, rate: Tensor, out: Tensor | None = None) -> Tensor:
     # exp(ln(q10) x): torch's pow changes its last bits with the position in the batch.
-    return (temperature - REFERENCE_TEMPERATURE).mul_(rate).exp_()
+    return torch.sub(temperature, REFERENCE_TEMPERATURE, out=out).mul_(rate).exp_()
 
 
 def depth_scalar(efolding: Tensor, dtype: torch.dtype) -> Tensor:

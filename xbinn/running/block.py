@@ -5,7 +5,7 @@ task and its outputs are slices. `Layout` says which channels are which output.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
 
@@ -210,27 +210,31 @@ def pack(parameters: Tensor, state: SteadyState, layout: Layout) -> np.ndarray:
     """
     exists = layer_mask(state.layers)
     soc = state.soc * KG_PER_G
-    rows: list[Tensor] = []
+    packed = soc.new_empty((layout.n_channels, soc.shape[-1]))
+    values: dict[str, Tensor] = {}
     if "parameters" in layout.groups:
-        rows.append(parameters)
+        values |= dict(zip(PARAMETER_NAMES, parameters, strict=True))
     if "processes" in layout.groups:
-        found = diagnostics.processes(state)
-        rows.extend(getattr(found, f.name).unsqueeze(0) for f in fields(found))
+        values |= vars(diagnostics.processes(state))
     if "soc" in layout.groups:
         # Below bedrock there is no soil: missing, not zero.
-        rows.append(soc.masked_fill(~exists, torch.nan))
-        rows.extend(_stock(soc, depth).unsqueeze(0) for depth in (COLUMN_DEPTH, 1.0))
+        values["soc"] = soc.masked_fill(~exists, torch.nan)
+        values["cSoil"] = _stock(soc, COLUMN_DEPTH)
+        values["cSoilAbove1m"] = _stock(soc, 1.0)
     if "pools" in layout.groups:
         density = (state.pools * KG_PER_G).masked_fill(~exists, torch.nan)
-        rows.append(density.flatten(0, 1))
-        rows.append(diagnostics.respiration(state) * KG_PER_G)
-        rows.append(diagnostics.carbon_closure(state).unsqueeze(0))
-    packed = torch.cat([row.to(soc.dtype) for row in rows])
+        values["carbon_pools"] = density.flatten(0, 1)
+        values["respiration"] = diagnostics.respiration(state) * KG_PER_G
+        values["carbon_closure"] = diagnostics.carbon_closure(state)
+    for output in layout.outputs[:-1]:
+        packed[output.channels] = values[output.name]
     finite = torch.isfinite(ordered_sum(state.pools)).all(0)
     status = torch.where(finite, int(Status.VALID), int(Status.NONFINITE))
     status = torch.where(state.has_steady_state, status, int(Status.NO_STEADY_STATE))
-    packed.masked_fill_(status != int(Status.VALID), torch.nan)
-    return torch.cat((packed, status.unsqueeze(0).to(packed.dtype))).cpu().numpy()
+    if bool(status.any()):
+        packed.masked_fill_(status != int(Status.VALID), torch.nan)
+    packed[-1] = status
+    return packed.cpu().numpy()
 
 
 def _stock(soc: Tensor, bottom: float) -> Tensor:
