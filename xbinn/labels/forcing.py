@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -258,9 +259,15 @@ def _on_model_depth(da: xr.DataArray, layer: str, levels: np.ndarray) -> xr.Data
     if layer != DEPTH:
         da = da.rename({layer: DEPTH})
     # One coordinate for all: nodes a rounding apart would align to nothing.
-    nodes = output_coordinates()[DEPTH].drop_vars("depth_bnds", errors="ignore").variable.copy()
+    return da.assign_coords({DEPTH: _nodes().copy()})
+
+
+@lru_cache(maxsize=1)
+def _nodes() -> xr.Variable:
+    """Depth coordinate of the model's layers, without the mention of its bounds."""
+    nodes = output_coordinates()[DEPTH].variable.copy()
     nodes.attrs.pop("bounds")
-    return da.assign_coords({DEPTH: nodes})
+    return nodes
 
 
 def _wanted_units(variable: Variable, da: xr.DataArray) -> str:
