@@ -18,6 +18,15 @@ def test_groups_stay_together():
     assert not np.array_equal(held, hold_out(groups, 0.2, 1))
 
 
+def test_held_out_groups_cover_the_range_of_values():
+    groups = np.repeat(np.arange(25), 4)
+    values = groups.astype(np.float64)
+    for seed in range(5):
+        held = np.unique(groups[hold_out(groups, 0.2, seed, values=values)])
+        # One from each run of five neighbours in the order of their means.
+        assert (held // 5).tolist() == [0, 1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("fraction", [0.01, 0.99])
 def test_neither_part_is_empty(fraction):
     held = hold_out(np.array([0, 1]), fraction, 0)
