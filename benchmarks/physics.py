@@ -160,7 +160,7 @@ def assemble_arguments(
         parameter(parameters, "diffus"),
         parameter(parameters, "cryo"),
     )
-    fraction = allocation(parameter(parameters, "beta"), forcing.nbedrock, forcing.allocated, DTYPE)
+    fraction = allocation(parameter(parameters, "beta"), forcing.nbedrock, forcing.allocated)
     inputs = input_density(forcing.inputs, fraction)
     return rates, transfers(parameters, DTYPE), mixing, inputs
 

@@ -11,7 +11,7 @@ compared in pairs.
 A line of the table is one candidate, named by what it changes: mean and standard deviation over
 the inner splits of R2 in kg m-3 and of ln, and how much more than the shipped settings it scores
 in both together, with the standard error of that paired difference. Inner splits share profiles,
-and the best of many candidates is partly lucky: a gain of one standard error is a hint, no proof.
+and the best of many candidates is partly lucky: before a gain is believed, see it on other seeds.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -34,7 +34,8 @@ FRACTION: Final = 0.2
 """Share held out, by the demo (as `DEMO_SEED` is the demo's) and by each inner split."""
 INNER_SEEDS: Final = (1, 2, 3, 4)
 
-Settings = Mapping[str, float]
+Settings = Mapping[str, Any]
+"""Keywords of `xbinn.fit`."""
 SHIPPED: Final[Settings] = {
     "dropout": options.DROPOUT,
     "learning_rate": options.LEARNING_RATE,
@@ -75,11 +76,14 @@ class Scores:
     ----------
     change : mapping
         What differs from `SHIPPED`; empty for the shipped settings.
+    settings : mapping
+        All that was asked for.
     r2, log_r2 : ndarray (split,)
         Of kg m-3 and of ln kg m-3.
     """
 
     change: Settings
+    settings: Settings
     r2: np.ndarray
     log_r2: np.ndarray
 
@@ -121,7 +125,7 @@ def run(
             model = xbinn.fit(grid, training, **settings, seed=seed, device="cpu", progress=False)
             r2 = xbinn.score(grid, model, held)["r2"].sel(depth_range="all")
             scores.append([float(r2.sel(scale=scale)) for scale in ("linear", "log")])
-        found.append(Scores(change, *np.array(scores).T))
+        found.append(Scores(change, settings, *np.array(scores).T))
     return sorted(found, key=lambda s: -float(s.both.mean()))
 
 
@@ -165,7 +169,7 @@ def numbers(found: Sequence[Scores], seeds: Sequence[int]) -> dict[str, object]:
             {
                 "name": name(s.change),
                 "shipped": not s.change,
-                "settings": {**SHIPPED, **s.change},
+                "settings": s.settings,
                 "r2": s.r2.tolist(),
                 "log_r2": s.log_r2.tolist(),
                 "gain": more,

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import xarray as xr
 from dask.distributed import Client, LocalCluster, progress
@@ -85,6 +86,9 @@ def predict(grid: xr.Dataset, model: xbinn.Model, out: Path) -> xr.Dataset:
         print(flush=True)
         writing.result()
     prediction = xr.open_zarr(out / "prediction.zarr", decode_coords="all").load()
+    # Zarr keeps attributes as JSON, without their type; CF wants that of the variable.
+    flags = prediction["status"].attrs
+    flags["flag_values"] = np.array(flags["flag_values"], dtype=prediction["status"].dtype)
     prediction.to_netcdf(out / "prediction.nc", engine="h5netcdf")
     return prediction
 

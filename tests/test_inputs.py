@@ -82,6 +82,44 @@ def test_values_out_of_range(grid, profiles, bad):
         xbinn.simulate(spoilt, xbinn.default_parameters(grid))
 
 
+@pytest.mark.parametrize("chunks", [None, {"lat": 2, "lon": 3}, {"lon": 2}])
+def test_bad_cells_are_named_as_the_user_counts_them(grid, chunks):
+    land = grid["TSOI"].isel(month=0, depth=0).notnull()
+    i, j = np.argwhere(land.values)[-1]
+    spoilt = grid.copy(deep=True)
+    spoilt["W_SCALAR"][{"lat": i, "lon": j, "month": 3, "depth": 2}] = 1.5
+    spoilt = spoilt if chunks is None else spoilt.chunk(chunks)
+    parts = []
+    for dim, k in (("lat", i), ("lon", j)):
+        step = (chunks or {}).get(dim, grid.sizes[dim])
+        start = k // step * step
+        parts.append(rf"{dim}\[{start}:{min(start + step, grid.sizes[dim])}\]")
+    where = rf"block {', '.join(parts)}: W_SCALAR .* in 1 cell: \(lat={i}, lon={j}\);"
+    with pytest.raises(InputError, match=where):
+        xbinn.simulate(spoilt, xbinn.default_parameters(grid)).compute()
+    column = spoilt.isel(lat=i, lon=j)
+    with pytest.raises(InputError, match=r"in the column: W_SCALAR .* in the only cell;"):
+        xbinn.simulate(column, xbinn.default_parameters(column)).compute()
+
+
+def test_bad_cells_with_profiles_are_named_by_lat_and_lon(grid, profiles):
+    spoilt = grid.copy(deep=True)
+    lat, lon = (float(profiles[n][0]) for n in ("lat", "lon"))
+    cell = grid.sel(lat=lat, lon=lon, method="nearest")
+    place = {"lat": cell.lat, "lon": cell.lon, "month": 3}
+    spoilt["ALTMAX"].loc[place] = -7.0
+    named = rf"ALTMAX from -7 .* m \(.*\) in 1 cell: lat {cell.lat:g} lon {cell.lon:g};"
+    with pytest.raises(InputError, match=named):
+        xbinn.fit(spoilt, profiles, **QUICK)
+
+
+def test_score_names_all_that_is_wrong_at_once(grid, profiles):
+    model = xbinn.fit(grid, profiles, hidden=(4,), **QUICK)
+    bad = profiles.drop_vars("soc")
+    with pytest.raises(InputError, match=r"(?s)3 parts .*lack soc.*missing: TSOI.*elevation"):
+        xbinn.score(grid.drop_vars(["TSOI", "elevation"]), model, bad)
+
+
 def test_profiles(grid, profiles):
     with pytest.raises(ProfileError, match="profiles lack soc, depth_top"):
         xbinn.fit(grid, profiles.drop_vars(["soc", "depth_top"]), **QUICK)
@@ -89,5 +127,5 @@ def test_profiles(grid, profiles):
         xbinn.fit(grid, profiles.assign_coords(lat=profiles.lat * 0 + 95.0), **QUICK)
     with pytest.raises(ProfileError, match=r"must be an xarray.Dataset"):
         xbinn.fit(grid, profiles.to_dataframe(), **QUICK)
-    with pytest.raises(ProfileError, match="none of the 0 profiles"):
+    with pytest.raises(ProfileError, match="there are no profiles"):
         xbinn.fit(grid, profiles.isel(profile=slice(0, 0)), **QUICK)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from xbinn import accessor as _accessor  # registers Dataset.binn
 
 if TYPE_CHECKING:
-    from xbinn import datasets, testing
+    from xbinn import datasets, profiles, testing
     from xbinn.api import (
         default_parameters,
         fit,
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         stock,
         to_unit_interval,
     )
-    from xbinn.labels import profiles
     from xbinn.model import Model, load
     from xbinn.versions import show_versions
 
@@ -48,7 +47,7 @@ _HOMES = {
 }
 _MODULES = {
     "datasets": "xbinn.datasets",
-    "profiles": "xbinn.labels.profiles",
+    "profiles": "xbinn.profiles",
     "testing": "xbinn.testing",
 }
 

@@ -52,7 +52,7 @@ class BinnAccessor:
         prior: Prior = "binn",
         bedrock: Bedrock = "closed",
         encoder: EncoderName = "mlp",
-        hidden: Sequence[int] = HIDDEN,
+        hidden: int | Sequence[int] = HIDDEN,
         dropout: float = DROPOUT,
         observation: Observation = "layer_mean",
         loss: LossName = "log_smooth_l1",

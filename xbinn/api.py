@@ -8,7 +8,7 @@ import xarray as xr
 
 from xbinn.errors import InputError
 from xbinn.labelled import on_one_grid, run_labelled
-from xbinn.labels.check import all_at_once
+from xbinn.labels.check import all_at_once, check_dataset
 from xbinn.labels.covariates import covariate_arrays, select_covariates
 from xbinn.labels.forcing import standardise_forcing
 from xbinn.labels.priors import (
@@ -18,7 +18,7 @@ from xbinn.labels.priors import (
     to_unit_interval,
 )
 from xbinn.labels.profiles import standardise_profiles
-from xbinn.labels.sites import gather_sites
+from xbinn.labels.sites import describe_left_out, gather_sites
 from xbinn.labels.stocks import stock
 from xbinn.model import Model
 from xbinn.options import (
@@ -70,7 +70,7 @@ def fit(
     prior: Prior = "binn",
     bedrock: Bedrock = "closed",
     encoder: EncoderName = "mlp",
-    hidden: Sequence[int] = HIDDEN,
+    hidden: int | Sequence[int] = HIDDEN,
     dropout: float = DROPOUT,
     observation: Observation = "layer_mean",
     loss: LossName = "log_smooth_l1",
@@ -100,7 +100,8 @@ def fit(
         Covariates (*space) and forcing (month, depth, *space) on any spatial dimensions.
     profiles : Dataset
         ``soc`` [mass per volume], ``depth_top``, ``depth_bottom`` [length] (profile, sample);
-        coordinates ``lat``, ``lon``. See `xbinn.profiles.from_dataframe`.
+        coordinates ``lat``, ``lon`` and, optionally, ``weight``. See
+        `xbinn.profiles.from_dataframe`.
     covariates : sequence of str, optional
         Variables to learn from. By default all numeric variables on space alone that are not
         forcing, areas, masks or land fraction.
@@ -112,7 +113,7 @@ def fit(
         ``closed`` conserves carbon; ``published`` is the operator of the PRODA and BINN codes.
     encoder : {"mlp", "constant"}
         ``constant`` is one parameter vector for all cells, a baseline.
-    hidden : sequence of int
+    hidden : int or sequence of int
         Widths of the hidden layers of ``mlp``.
     dropout : float
         Share of hidden units left out while training.
@@ -120,11 +121,13 @@ def fit(
         What a sample sees: the overlap-weighted mean of the model layers over its interval, or
         linear interpolation between nodes at mid-depth (published).
     loss : {"log_smooth_l1", "smooth_l1"}
-        Smooth L1 of ln kg m-3 with a floor of 0.05, or of gC m-3 (published).
+        Smooth L1 of ln kg m-3 (observations, and predictions of those below, floored at 0.05), or
+        of gC m-3 (published).
     regularization : float
         Weight of mean(cosh(10 (u - 0.5)) - 1), which keeps parameters off the ends of the prior.
     validation : {"spatial_blocks", "random"} or None
-        How to hold out the cells that decide when to stop; None trains for all epochs.
+        How to hold out 15 % of the cells, over the range of ln SOC, to decide when to stop; None
+        trains for all epochs.
     block_size : float or str
         Edge of a validation block in degrees, or as "200 km" in an equal-area projection.
     tolerance : float, optional
@@ -141,7 +144,7 @@ def fit(
     weight_decay : float
         Of AdamW.
     seed : int, optional
-        Equal seeds give equal models on one device.
+        Equal seeds give equal models on one kind of device.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
     dtype : {"float32", "float64"}
@@ -169,8 +172,7 @@ def fit(
     ----------
     Xu et al. 2025, arXiv:2502.00672.
     """
-    _check_dataset(ds)
-    where = choose_device(device)
+    check_dataset(ds)
     settings = fit_settings(
         prior=prior,
         bedrock=bedrock,
@@ -189,7 +191,12 @@ def fit(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         seed=seed,
+        tolerance=tolerance,
+        covariates=covariates,
+        categorical=categorical,
+        device=device,
     )
+    where = choose_device(device)
     spec, *_ = all_at_once(
         lambda: select_covariates(ds, covariates, categorical),
         lambda: standardise_forcing(ds),
@@ -236,7 +243,7 @@ def predict(
     DeviceError
         If the device is not there.
     """
-    _check_dataset(ds)
+    check_dataset(ds)
     _check_model(model)
     layout = Layout(_groups(outputs))
     choose_device(device)
@@ -298,7 +305,7 @@ def simulate(
         If parameters are missing or impossible, or vary with month or depth. Chunked values are
         looked at when computed.
     """
-    _check_dataset(ds)
+    check_dataset(ds)
     SoilCarbonModel(bedrock)
     check_dtype(dtype)
     groups: tuple[Group, ...] = ("processes", "soc", *(("pools",) if pools else ()))
@@ -331,13 +338,9 @@ def score(
 
     Parameters
     ----------
-    ds : Dataset
-        Covariates and forcing, as for `predict`.
-    model : Model
-        From `fit` or `load`.
-    profiles : Dataset
-        As for `fit`.
-    tolerance : float, optional
+    ds, model
+        As for `predict`.
+    profiles, tolerance
         As for `fit`.
 
     Returns
@@ -354,7 +357,7 @@ def score(
     ProfileError
         If no profile can be used.
     """
-    _check_dataset(ds)
+    check_dataset(ds)
     _check_model(model)
     sites = gather_sites(
         ds,
@@ -369,7 +372,7 @@ def score(
         "title": "Modelled against observed soil organic carbon",
         "source": f"xbinn {version('xbinn')}, model sha256 {model.sha256}",
         "profiles": sites.n_profiles,
-        "left_out": "; ".join(f"{n} {why}" for why, n in sites.left_out.items()) or "none",
+        "left_out": describe_left_out(sites.left_out) or "none",
     }
     return scores
 
@@ -383,13 +386,6 @@ def _groups(outputs: Sequence[str]) -> tuple[Group, ...]:
             f"{', '.join(map(repr, OUTPUT_GROUPS))}"
         )
     return tuple(cast(Group, name) for name in names)
-
-
-def _check_dataset(ds: xr.Dataset) -> None:
-    if not isinstance(ds, xr.Dataset):
-        raise InputError(
-            f"ds must be an xarray.Dataset of covariates and forcing, not {type(ds).__name__}"
-        )
 
 
 def _check_model(model: Model) -> None:

@@ -49,7 +49,7 @@ COLUMN_DEPTH: Final = INTERFACE_DEPTH[N_LAYERS - 1]
 MONTHS_PER_YEAR: Final = 12
 DAYS_PER_YEAR: Final = 365.0
 """CLM5's year has no leap day."""
-SECONDS_PER_DAY: Final = 86400.0
+KG_PER_G: Final = 1e-3
 
 REFERENCE_TEMPERATURE: Final = 298.15
 """Temperature (K) at which the temperature scalar is 1 (Koven et al. 2013)."""

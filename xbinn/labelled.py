@@ -81,10 +81,14 @@ def run_labelled(
         result[name].attrs = output_attributes(name)
     # How the source was packed and chunked in its file says nothing of the result.
     result = carry_bounds(ds, carry_grid(ds, result, space)).drop_encoding()
+    for coordinate in result.coords.values():
+        # CF allows no missing value in a coordinate, and xarray would state one.
+        coordinate.encoding["_FillValue"] = None
+    done = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {call}"
     result.attrs = dataset_attributes(
         title=title,
         summary="Steady state of CLM5's soil carbon model, 7 pools by 20 layers",
         source=source,
-        history=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {call}",
+        history="\n".join(filter(None, (done, ds.attrs.get("history")))),
     )
     return link_ancillary(result)

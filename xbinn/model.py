@@ -1,10 +1,12 @@
 """A fitted model: a value that can be saved, looked at and run."""
 
+import atexit
 import json
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from xbinn.errors import ModelFileError
+from xbinn.labels.sites import describe_left_out
 from xbinn.running import artefact
 from xbinn.running.predictor import ModelReference, Predictor, from_artefact
 
@@ -103,15 +106,19 @@ class Model:
             Usually with the ending ``.xbinn``. An existing file is replaced, whole or not at all.
         """
         artefact.write(path, self._content)
+        # Predictions refer workers to this file: put it where they can read it.
+        object.__setattr__(self, "_path", str(Path(path).resolve()))
 
     def reference(self) -> ModelReference:
-        """Return path and sha256 by which workers find the model, saving it if need be."""
+        """Return path and sha256 by which workers find the model.
+
+        That is the file it was saved to or loaded from; for a model that has none, a file in this
+        machine's folder for temporary files.
+        """
         # The file that it was loaded from may have been moved or replaced since.
         if self._path is not None and artefact.states(self._path, self.sha256):
             return ModelReference(self._path, self.sha256)
-        folder = Path(tempfile.gettempdir()) / f"xbinn-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        path = folder / f"{self.sha256}.xbinn"
+        path = _process_folder() / f"{self.sha256}.xbinn"
         if not artefact.states(path, self.sha256):
             artefact.write(path, self._content)
         return ModelReference(str(path), self.sha256)
@@ -126,7 +133,7 @@ class Model:
             "bedrock": self.predictor.bedrock,
             "fitted to": f"{data['samples']} samples of {data['profiles']} profiles "
             f"in {data['sites']} cells",
-            "left out": "; ".join(f"{n} {why}" for why, n in self.left_out.items()) or "nothing",
+            "left out": describe_left_out(self.left_out) or "nothing",
             "epochs": f"{history.sizes['epoch']}, best {best}",
         }
         if len(self.record["validation_loss"]):
@@ -154,6 +161,14 @@ class Model:
             for name, value in self._rows().items()
         )
         return f"<div><b>xbinn.Model</b><table>{rows}</table></div>"
+
+
+@lru_cache(maxsize=1)
+def _process_folder() -> Path:
+    """Make a folder of this process's own, removed when it ends."""
+    folder = tempfile.mkdtemp(prefix="xbinn-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def load(path: str | os.PathLike[str]) -> Model:

@@ -232,8 +232,8 @@ STATUS: Final = Variable(
     "1",
     "status",
     standard_name="quality_flag",
-    comment="no_steady_state: carbon is supplied where nothing decomposes and nothing carries it "
-    "to where something does",
+    comment="no_steady_state: carbon is supplied to a layer in which nothing decomposes all year; "
+    "nonfinite: a result that is too large to be held",
 )
 STATUS_MEANINGS: Final = " ".join(s.name.lower() for s in Status)
 

@@ -12,7 +12,6 @@ from xbinn.errors import InputError, UnitsError
 from xbinn.labels.covariates import (
     CovariateSpec,
     covariate_arrays,
-    seen_categories,
     select_covariates,
 )
 
@@ -133,15 +132,6 @@ def test_a_covariate_on_part_of_space_is_repeated() -> None:
 def test_one_cell_without_categories() -> None:
     spec = CovariateSpec((), (("order", ()),))
     assert (covariate_arrays(grid(), spec)["order"] == 0).all()
-
-
-def test_only_seen_categories_are_kept() -> None:
-    ds = grid()
-    spec = select_covariates(ds)
-    seen = seen_categories(spec, ds.isel(lat=0))
-    assert seen.categorical == (("koppen", (2, 4)), ("order", (1, 3)))
-    assert seen.numeric == spec.numeric
-    np.testing.assert_array_equal(covariate_arrays(ds, seen)["order"], [[1, 1, 0], [0, 2, 2]])
 
 
 def test_an_integer_measurement_is_pointed_out(caplog: pytest.LogCaptureFixture) -> None:

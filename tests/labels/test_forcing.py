@@ -10,7 +10,8 @@ import xarray as xr
 
 from xbinn.constants import LAYER_THICKNESS, N_LAYERS, NODE_DEPTH
 from xbinn.errors import InputError, UnitsError
-from xbinn.labels.forcing import check_forcing_values, standardise_forcing
+from xbinn.labels.forcing import standardise_forcing
+from xbinn.labels.forcing_values import check_forcing_values
 from xbinn.variables import FORCING_NAMES, INPUT_NAMES
 
 CLM5_NODES = (*NODE_DEPTH, 13.328, 19.483, 28.871, 41.998)
@@ -184,6 +185,7 @@ def spoiled(kind: str) -> Any:
     both = ds["TSOI"].isel(depth=0, drop=True).expand_dims(layer=2, depth=N_LAYERS)
     return {
         "months": lambda: ds.isel(month=slice(0, 6)),
+        "time": lambda: ds.rename(month="time"),
         "no month": lambda: ds.assign(ALTMAX=ds["ALTMAX"].isel(month=0, drop=True)),
         "repeated": lambda: ds.assign_coords(month=[1] * 12),
         "no depth": lambda: ds.assign(TSOI=ds["TSOI"].isel(depth=0, drop=True)),
@@ -204,19 +206,24 @@ def spoiled(kind: str) -> Any:
 @pytest.mark.parametrize(
     ("kind", "match"),
     [
-        ("months", "TSOI has 6 entries of month; W_SCALAR has 6.*groupby"),
+        ("months", "TSOI, W_SCALAR, .*, LITR3_INPUT have 6 entries of month; needed.*groupby"),
+        ("time", r"TSOI, W_SCALAR, .*INPUT have no dimension month \(they have time\); needed"),
         ("no month", r"ALTMAX has no dimension month \(it has lat, lon\)"),
-        ("repeated", "TSOI has repeated values of month"),
+        ("repeated", "TSOI, .* have repeated values of month"),
         ("no depth", "TSOI has no depth dimension"),
         ("not layered", "ALTMAX has dimension depth, which it cannot have"),
         ("two layers", "TSOI has dimension depth, layer, which it cannot have"),
-        ("levels", r"TSOI has 10 levels of depth at 0.01, .* none at the CLM5 nodes 1.7, 2.08"),
-        ("bare levels", "TSOI has 10 levels of depth and no depth coordinate.*interp"),
-        ("no levels", "TSOI has no levels of depth"),
-        ("nodes", "TSOI has 20 levels of depth at 0.007.*none at the CLM5 nodes 0.01, 0.04"),
-        ("nan nodes", "TSOI has 20 levels of depth at nan"),
-        ("text nodes", "TSOI has a depth coordinate of type <U"),
-        ("depth units", "TSOI: depth is given in 'kelvin'"),
+        (
+            "levels",
+            r"TSOI, W_SCALAR, O_SCALAR, FPI_vr have 10 levels of depth at 0.01, .* none at the "
+            r"CLM5 nodes 1.7, 2.08",
+        ),
+        ("bare levels", "TSOI, .* have 10 levels of depth and no depth coordinate.*interp"),
+        ("no levels", "TSOI, .* have no levels of depth"),
+        ("nodes", "TSOI, .* have 20 levels of depth at 0.007.*none at the CLM5 nodes 0.01, 0.04"),
+        ("nan nodes", "TSOI, .* have 20 levels of depth at nan"),
+        ("text nodes", "TSOI, .* have a depth coordinate of type <U"),
+        ("depth units", r"TSOI, .* cannot be used \(depth is given in 'kelvin'"),
     ],
 )
 def test_wrong_dimensions_are_explained(kind: str, match: str) -> None:
@@ -244,23 +251,45 @@ def test_good_values_pass_and_ocean_is_passed_over() -> None:
 @pytest.mark.parametrize(
     ("changed", "match"),
     [
-        ({"TSOI": lambda v: v - 273.15}, r"in tile 7: TSOI from .* K \(allowed.*looks like degC"),
-        ({"TSOI": lambda v: v - 500}, "looks like K labelled degC"),
-        ({"TSOI": lambda v: v + 500}, r"TSOI from 7\d\d.* \(allowed 150 to 373.15\)"),
-        ({"FPI_vr": lambda v: v * 90}, "FPI_vr .*looks like percent"),
-        ({"ALTMAX": lambda v: v - 9999}, r"ALTMAX .*allowed 0 to any; a fill value"),
-        ({"CWD_INPUT": lambda v: -v}, "CWD_INPUT .*carbon that enters the soil is positive"),
-        ({"nbedrock": lambda v: v * 0}, "nbedrock from 0 to 0 .*counted from 1"),
+        (
+            {"TSOI": lambda v: v - 273.15},
+            r'in tile 7: TSOI from .* K \(allowed.*\) in all 6 cells: .*units"\] = "degC"$',
+        ),
+        ({"TSOI": lambda v: v - 500}, r'looks like K labelled degC.*units"\] = "K"$'),
+        ({"TSOI": lambda v: v + 500}, r"TSOI from 7\d\d.* \(allowed 150 to 373.15\).*where\("),
+        ({"FPI_vr": lambda v: v * 90}, r'FPI_vr from 0\S* to \d+\.\d+ \(allowed.*"percent"$'),
+        ({"FPI_vr": lambda v: v * 1.5}, r"FPI_vr .*a fill value .*where\(.* >= 0\) & .* <= 1\)\)"),
+        ({"ALTMAX": lambda v: v - 9999}, r'ALTMAX .*0 to any\).*where\(\(ds\["ALTMAX"\] >= 0\)\)'),
+        ({"CWD_INPUT": lambda v: -v}, r'carbon that enters .* ds\["CWD_INPUT"\] \*= -1$'),
+        ({"CWD_INPUT": lambda v: v - 1}, r"carbon that enters .*\.clip\(min=0\)$"),
+        ({"nbedrock": lambda v: v * 0}, r'nbedrock from 0 to 0 \(.*ds\["nbedrock"\] \+= 1'),
         (
             {"nbedrock": lambda v: v + 0.5},
-            r"nbedrock is not an integer in 6 cells: \(0, 0\), .*1 m",
+            r"nbedrock is not an integer in all 6 cells: \(0, 0\), .* and 1 more; .*round",
         ),
-        ({"TSOI": lambda v: v * 0, "ALTMAX": lambda v: v - 99}, r"TSOI .*; ALTMAX .*units.*degC"),
+        (
+            {"TSOI": lambda v: v * 0, "ALTMAX": lambda v: v - 99},
+            r"tile 7:\n- TSOI .*\n- ALTMAX .*",
+        ),
     ],
 )
 def test_values_out_of_range_are_explained(changed: dict[str, Any], match: str) -> None:
     with pytest.raises(InputError, match=match):
         check_forcing_values(plain(**changed), bedrock="closed", where="tile 7")
+
+
+def test_bad_cells_are_named() -> None:
+    arrays = plain()
+    arrays["TSOI"][3, 4, 1, 2] = 20.0
+    with pytest.raises(InputError, match=r"allowed 150 to 373.15\) in 1 cell: \(1, 2\);"):
+        check_forcing_values(arrays, bedrock="closed", where="tile")
+    with pytest.raises(InputError, match=r"in 1 cell: row 1 column 2;"):
+        check_forcing_values(
+            arrays,
+            bedrock="closed",
+            where="tile",
+            name_cell=lambda i, j: f"row {i} column {j}",
+        )
 
 
 def test_monthly_bedrock_must_be_constant_only_where_closed() -> None:
@@ -270,7 +299,8 @@ def test_monthly_bedrock_must_be_constant_only_where_closed() -> None:
     arrays["nbedrock"][3, [1, 4]] = 5
     arrays["nbedrock"][:, 0] = np.nan
     check_forcing_values(arrays, bedrock="published", where="tile")
-    with pytest.raises(InputError, match=r"varies over the months.*closed.* in 2 cells: 1, 4"):
+    match = r'varies over the months.*closed.* in 2 cells: 1, 4; take one.*\.max\("month"\)$'
+    with pytest.raises(InputError, match=match):
         check_forcing_values(arrays, bedrock="closed", where="tile")
     arrays["nbedrock"][:, 2] = 3.5
     with pytest.raises(InputError, match="not an integer in 1 cell: 2;"):

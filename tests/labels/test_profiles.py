@@ -9,7 +9,8 @@ import pytest
 import xarray as xr
 
 from xbinn.errors import ProfileError, UnitsError
-from xbinn.labels.profiles import from_dataframe, standardise_profiles, to_samples
+from xbinn.labels.profiles import from_dataframe, standardise_profiles
+from xbinn.labels.samples import to_samples
 
 
 def table() -> pd.DataFrame:
@@ -72,11 +73,11 @@ def test_integer_ids_and_nullable_columns() -> None:
         ),
         (
             lambda df: df.assign(profile_id=["b", None, "a", "b", None]),
-            "2 rows have no profile_id: drop them",
+            "2 rows without profile_id: leave out",
         ),
         (
             lambda df: df.assign(lat=[40.0, 40.1, 41.0, 40.0, 42.0]),
-            "1 profiles have more than one position: b; give each",
+            r"1 profile \(b\) has more than one position; give each",
         ),
     ],
 )
@@ -144,6 +145,29 @@ def test_bad_units_are_named_together() -> None:
         standardise_profiles(ds)
 
 
+def test_weights_are_carried_and_must_be_one_a_profile() -> None:
+    df = table().assign(weight=[2, 2, 1, 2, 0])
+    weight = standardise_profiles(from_dataframe(df))["weight"]
+    np.testing.assert_array_equal(weight, [2, 1, 0])
+    bare = from_dataframe(df).reset_coords("weight")
+    xr.testing.assert_equal(standardise_profiles(bare)["weight"].variable, weight.variable)
+    with pytest.raises(ProfileError, match=r"1 profile \(b\) has more than one weight; give"):
+        from_dataframe(df.assign(weight=[2, np.nan, 1, 2, 0]))
+    wide = from_dataframe(df).assign_coords(weight=(("profile", "sample"), np.ones((3, 3))))
+    with pytest.raises(ProfileError, match=r"weight has dimensions \(profile, sample\).*reduce"):
+        standardise_profiles(wide)
+    text = bare.assign(weight=("profile", ["a", "b", "c"]))
+    with pytest.raises(ProfileError, match=r"not real numbers: weight \(<U1"):
+        standardise_profiles(text)
+
+
+def test_no_profiles_and_nothing_at_all() -> None:
+    with pytest.raises(ProfileError, match=r"there are no profiles: .* length 0"):
+        standardise_profiles(from_dataframe(table()).isel(profile=slice(0)))
+    with pytest.raises(ProfileError, match="they have no variables at all"):
+        standardise_profiles(xr.Dataset())
+
+
 def profile(*samples: tuple[float, float, float], lat: float = 40.0) -> xr.Dataset:
     """One profile of (top, bottom, soc)."""
     columns = np.array(samples).T.reshape(3, 1, -1)
@@ -190,6 +214,19 @@ def test_profiles_without_samples_or_position_are_counted() -> None:
     assert samples.dropped_profiles == {"no usable sample": 1, "no position": 1}
 
 
+def test_samples_have_the_weight_of_their_profile() -> None:
+    one = profile((0.0, 0.1, 30.0), (0.1, 0.2, 10.0))
+    np.testing.assert_array_equal(to_samples(one).weight, [1.0, 1.0])
+    weights = [3.0, 0.0, np.nan, -1.0, np.inf, 0.5]
+    many = xr.concat([one] * len(weights), "profile").assign_coords(weight=("profile", weights))
+    samples = to_samples(many)
+    assert samples.profile.tolist() == [0, 0, 5, 5]
+    assert samples.weight.tolist() == [3.0, 3.0, 0.5, 0.5]
+    assert samples.weight.dtype == np.float64
+    assert samples.dropped_profiles == {"weight missing or negative": 3, "weight zero": 1}
+    assert samples.dropped_samples == {"weight missing or negative": 6, "weight zero": 2}
+
+
 def test_overlapping_samples_are_kept_and_counted() -> None:
     one = profile((0.0, 0.3, 1.0), (0.2, 0.4, 1.0), (0.0, 10.0, 1.0), (0.4, 0.5, 1.0))
     nan = np.nan
@@ -201,7 +238,8 @@ def test_overlapping_samples_are_kept_and_counted() -> None:
 
 def test_no_sample_left_is_an_error() -> None:
     with pytest.raises(
-        ProfileError, match=r"none of the 1 profiles .*1 soc missing, 1 soc negative.*units"
+        ProfileError,
+        match=r"the profile has no usable sample .*1 soc missing, 1 soc negative.*units",
     ):
         to_samples(profile((0.0, 0.1, np.nan), (0.1, 0.2, -1.0)))
     with pytest.raises(ProfileError, match="left out: none at all"):

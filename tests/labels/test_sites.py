@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xbinn.errors import ProfileError
+from xbinn.errors import InputError, ProfileError
 from xbinn.labels.covariates import CovariateSpec, select_covariates
-from xbinn.labels.sites import Sites, gather_sites
+from xbinn.labels.sites import Sites, describe_left_out, gather_sites
 from xbinn.testing import small_grid, small_profiles
 
 
@@ -57,6 +57,32 @@ def test_select_and_without(sites):
     assert only.n_sites == 1
     with pytest.raises(ProfileError, match=r"no profile can be used \(.*a reason"):
         sites.without(np.zeros(sites.n_sites, bool), None, "a reason")
+
+
+def test_weights_go_with_their_samples(grid, profiles, sites):
+    np.testing.assert_array_equal(sites.weight, np.ones(len(sites.soc)))
+    weight = np.arange(profiles.sizes["profile"]) % 3
+    weighted = profiles.assign_coords(weight=("profile", weight))
+    found = gather_sites(grid, weighted, select_covariates(grid), bedrock="closed")
+    np.testing.assert_array_equal(found.weight, weight[found.profile])
+    assert set(found.weight) == {1.0, 2.0}
+    assert found.left_out["profiles: weight zero"] == (weight == 0).sum()
+    part = found.select(np.arange(found.n_sites) < 5)
+    np.testing.assert_array_equal(part.weight, weight[part.profile])
+    assert found.fingerprint() != sites.fingerprint()
+
+
+def test_what_was_left_out_is_said_in_words():
+    left_out = {"profiles: no position": 1, "samples: soc negative": 12, "samples: x: y": 1}
+    said = describe_left_out(left_out)
+    assert said == "1 profile: no position; 12 samples: soc negative; 1 sample: x: y"
+
+
+def test_profiles_forcing_and_covariates_are_looked_at_together(grid, profiles):
+    spec = select_covariates(grid)
+    bare = grid.drop_vars(["TSOI", "elevation"])
+    with pytest.raises(InputError, match=r"(?s)3 parts .*lack lat.*TSOI.*elevation"):
+        gather_sites(bare, profiles.drop_vars("lat"), spec, bedrock="closed")
 
 
 def test_fingerprint_tells_data_apart(grid, profiles, sites):

@@ -1,6 +1,7 @@
 """Coordinates, CRS, nearest cells and spatial blocks."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pint_xarray
@@ -223,7 +224,6 @@ def test_reasons() -> None:
     )
     assert found.cell.tolist() == [0, -1, -1, -1, -1, -1]
     assert found.reason.tolist() == ["", NO_VALID_CELL, OUTSIDE] + 3 * [BAD_COORDINATES]
-    assert found.dropped == {NO_VALID_CELL: 1, OUTSIDE: 1, BAD_COORDINATES: 3}
 
 
 def test_no_profiles() -> None:
@@ -254,7 +254,7 @@ def test_scattered_points(tolerance: float | None) -> None:
     )
     if tolerance is None:
         own = np.array(geod.inv(*(c.ravel() for c in _pairs(ds)))[2]).reshape(500, 500)
-        limit = np.median(np.sort(own, axis=1)[:, 1]) / 2
+        limit = np.median(np.sort(own, axis=1)[:, 1]) / np.sqrt(2)
     else:
         limit = tolerance * degree
     distance = np.where(valid & (every <= limit), every, np.inf)
@@ -263,6 +263,35 @@ def test_scattered_points(tolerance: float | None) -> None:
     np.testing.assert_array_equal(found.cell, expected)
     assert set(found.reason[found.cell < 0]) == {OUTSIDE, NO_VALID_CELL}
     assert (nearest_cells(ds, lat, lon, valid=np.zeros(500, bool)).cell == -1).all()
+
+
+@pytest.mark.parametrize("crs", [None, "EPSG:3035"])
+def test_corners_of_turned_cells_belong_to_them(crs: str | None) -> None:
+    # A square grid at an angle to the axes, small enough for the sphere to be flat.
+    names = ("y", "x") if crs else ("lat", "lon")
+    scale, origin = (1e3, (3e6, 4e6)) if crs else (0.01, (0, 10))
+
+    def turned(i: Any, j: Any) -> tuple[Any, Any]:
+        c, s = np.cos(0.5), np.sin(0.5)
+        return origin[0] + scale * (i * c - j * s), origin[1] + scale * (i * s + j * c)
+
+    i, j = np.meshgrid(np.arange(12.0), np.arange(9.0), indexing="ij")
+    coords = {n: (("i", "j"), at) for n, at in zip(names, turned(i, j), strict=True)}
+    ds = xr.Dataset({"ALTMAX": (("month", "i", "j"), np.zeros((12, 12, 9)))}, coords)
+    ds = ds.rio.write_crs(crs) if crs else ds
+    rng = np.random.default_rng(3)
+    # The last two: beside the corner of the first cell, and in its middle.
+    p, q = (np.append(rng.uniform(0, n, 300), end) for n, end in ((11, [0.45, 0]), (8, [0.49, 0])))
+    lat, lon = turned(p, q)
+    if crs:
+        back = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+        lon, lat = back.transform(lon, lat)
+    valid = np.ones(i.size, dtype=bool)
+    found = nearest_cells(ds, lat, lon, valid=valid)
+    np.testing.assert_array_equal(found.cell, np.round(p) * 9 + np.round(q))
+    # Without the first cell its corner goes to a neighbour, its middle to none.
+    valid[0] = False
+    assert nearest_cells(ds, lat[-2:], lon[-2:], valid=valid).cell.tolist() == [1, -1]
 
 
 def _pairs(ds: xr.Dataset) -> tuple[np.ndarray, ...]:

@@ -32,8 +32,8 @@ def everything(columns, bedrock) -> dict[str, Tensor]:
     loss.backward()
     out = {f"gradient of {n}": t.grad for n, t in (("parameters", parameters), *forcing.items())}
     for name, value in (*vars(diagnosed).items(), *vars(state).items()):
-        for i, part in enumerate(value if isinstance(value, tuple) else (value,)):
-            out[f"{name} {i}"] = part.detach()
+        parts = value if isinstance(value, tuple) else (value,)
+        out |= {f"{name} {i}": t.detach() for i, t in enumerate(parts) if isinstance(t, Tensor)}
     out["respiration"] = respiration(state).detach()
     out["closure"] = carbon_closure(state).detach()
     out["published allocation"] = input_allocation_published(state).detach()

@@ -26,7 +26,7 @@ def test_respiration_equals_input(draw, device, dtype, prior):
     t = state.transfers.between.double()
     passed = torch.stack((torch.ones_like(t[0]), t[0], t[1], t[2], t[3] + t[4], t[5] + t[6], t[7]))
     decomposed = (state.rates.double() * state.pools.double()) * THICKNESS[:, None].to(device)
-    released = ((1.0 - passed) * decomposed.sum(1)).sum(0) * 365.0
+    released = ((1.0 - passed) * decomposed.sum(1)).sum(0) * 365.0 / state.time_unit
     given = columns.forcing.inputs.double().sum(0)
     assert float((released / given - 1.0).abs().max()) < CLOSURE[dtype]
 

@@ -97,7 +97,6 @@ def test_allocation_sums_to_one_and_keeps_its_digits(beta, layers):
         torch.tensor([beta], dtype=torch.float64),
         torch.tensor([layers]),
         torch.tensor([True]),
-        torch.float64,
     )[:, 0].numpy()
     assert fraction.sum() == pytest.approx(1.0, rel=1e-14)
     assert not fraction[layers:].any()
@@ -110,7 +109,5 @@ def test_allocation_sums_to_one_and_keeps_its_digits(beta, layers):
 
 
 def test_all_input_enters_the_surface_of_soil_that_never_thawed():
-    fraction = allocation(
-        torch.tensor([0.9]), torch.tensor([10]), torch.tensor([False]), torch.float32
-    )
+    fraction = allocation(torch.tensor([0.9]), torch.tensor([10]), torch.tensor([False]))
     assert fraction[:, 0].tolist() == [1.0] + [0.0] * (N_LAYERS - 1)

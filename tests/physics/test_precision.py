@@ -36,7 +36,8 @@ def test_single_precision_on_real_cells(real_columns):
     layers, stocks = np.concatenate(by_layer), np.concatenate(by_stock)
     assert np.quantile(layers, 0.999) < 2e-5
     assert layers.max() < 1e-4
-    assert np.quantile(stocks, 0.999) < 2e-5
+    # Rounding beta to float32 moves the input at 8 m by up to 3e-5, and permafrost keeps it there.
+    assert np.quantile(stocks, 0.999) < 3e-5
     assert stocks.max() < 1e-4
     assert np.max(by_process) < 1e-4
     assert max(closure) < 2e-6

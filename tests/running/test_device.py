@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from xbinn.errors import DeviceError
-from xbinn.running.device import choose_device, limit_threads
+from xbinn.running.device import choose_device, one_thread_in_workers
 
 
 def test_auto_and_cpu():
@@ -29,19 +29,21 @@ def test_refusals(name, match):
         choose_device(name)
 
 
-def test_threads_are_limited_in_worker_threads_only():
+def test_worker_threads_use_one_torch_thread_and_leave_no_trace():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        limit_threads()
-        assert torch.get_num_threads() == 2
+        count = one_thread_in_workers(torch.get_num_threads)
+        assert count() == 2
         seen = []
-        worker = threading.Thread(
-            target=lambda: (limit_threads(), seen.append(torch.get_num_threads()))
-        )
+        worker = threading.Thread(target=lambda: seen.append(count()))
         worker.start()
         worker.join()
         assert seen == [1]
+        later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert seen == [1, 2]
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

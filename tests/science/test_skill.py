@@ -6,6 +6,7 @@ import torch
 
 import xbinn
 from xbinn.constants import N_LAYERS
+from xbinn.errors import ProfileError
 from xbinn.labels.priors import default_parameters
 from xbinn.labels.sites import gather_sites
 from xbinn.learning.observation import layer_mean_weights
@@ -47,11 +48,17 @@ def test_scores_are_those_of_the_modelled_samples(skill):
             assert float(found) == pytest.approx(r2(*pair), rel=1e-12)
 
 
-def test_the_model_is_scored_as_score_does(skill, setting):
-    grid, model, _, test = setting
-    alone = grid.binn.score(model, test)
-    beside = skill.scores.sel(model=MODEL, drop=True)
-    np.testing.assert_allclose(beside["r2"].values, alone["r2"].values, rtol=1e-9)
+def test_no_test_sample_shares_a_cell_with_training(skill, setting):
+    grid, model, training, _ = setting
+    learnt = gather_sites(grid, training, model.predictor.covariates, bedrock="closed")
+    assert not np.isin(skill.sites.cell, learnt.cell).any()
+
+
+def test_the_model_says_what_it_says_alone(skill, setting):
+    _, model, _, _ = setting
+    alone, same = modelled_soc(model, skill.sites)
+    assert len(same.soc) == len(skill.sites.soc)
+    np.testing.assert_allclose(skill.modelled[MODEL], alone, rtol=1e-9)
 
 
 def test_gains_are_differences_of_r2_and_ties_hold_zero(skill):
@@ -100,6 +107,20 @@ def test_free_profile_says_its_parameters():
     parameters = torch.linspace(-1.0, 1.0, N_LAYERS)[:, None]
     state = process.steady_state(parameters, None)
     torch.testing.assert_close(state.soc, parameters.exp() * 1e3)
+
+
+def test_profiles_find_their_cells_with_the_tolerance_of_the_fit(setting):
+    grid, model, training, test = setting
+    away = test.assign_coords(lat=test.lat * 0.0 + float(grid.lat.max()) + 9.0)
+    near = xbinn.Model(
+        model.predictor, model.settings | {"tolerance": 12.0}, model.record, model.training_data
+    )
+    assert settings_of(near).tolerance == 12.0
+    found = compare_with_baselines(grid, near, training, away).sites
+    assert found.n_profiles > 0
+    assert "profiles: no grid cell within the tolerance" not in found.left_out
+    with pytest.raises(ProfileError, match="no grid cell within the tolerance"):
+        compare_with_baselines(grid, model, training, away)
 
 
 def test_report_names_each_baseline(setting):

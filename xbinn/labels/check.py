@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import xarray as xr
+
 from xbinn.errors import InputError, UnitsError
 
 
@@ -39,3 +41,17 @@ def all_at_once(*steps: Callable[[], Any]) -> tuple[Any, ...]:
         listed = "\n".join(f"- {error}" for error in errors)
         raise kind(f"{len(errors)} parts of the input cannot be used:\n{listed}")
     return tuple(results)
+
+
+def check_dataset(ds: Any) -> None:
+    """Refuse what is not a Dataset.
+
+    Raises
+    ------
+    InputError
+        If ``ds`` is anything else.
+    """
+    if not isinstance(ds, xr.Dataset):
+        raise InputError(
+            f"ds must be an xarray.Dataset of covariates and forcing, not {type(ds).__name__}"
+        )

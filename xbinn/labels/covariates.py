@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -125,25 +125,6 @@ def select_covariates(
             f'ds["{problems[0]}"].attrs["flag_values"] = [1, 2, 3]'
         )
     return CovariateSpec(numeric, tuple(categories.items()))
-
-
-def seen_categories(spec: CovariateSpec, training: xr.Dataset) -> CovariateSpec:
-    """Keep only the categories that occur in training data.
-
-    What a network has not seen it must take as "missing", not as a class with untrained weights.
-
-    Parameters
-    ----------
-    spec : CovariateSpec
-        Covariates of the network.
-    training : Dataset
-        The covariates at the training sites, as in the Dataset given to `select_covariates`.
-    """
-    kept = []
-    for name, categories in spec.categorical:
-        present = set(_present(training[name]).tolist())
-        kept.append((name, tuple(c for c in categories if c in present)))
-    return replace(spec, categorical=tuple(kept))
 
 
 def covariate_arrays(ds: xr.Dataset, spec: CovariateSpec) -> xr.Dataset:

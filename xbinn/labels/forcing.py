@@ -1,9 +1,10 @@
 """The CLM5 forcing of a Dataset: found, named, converted, cut and laid out. Always lazy."""
 
 import logging
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Mapping
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import xarray as xr
@@ -17,6 +18,7 @@ from xbinn.constants import (
 )
 from xbinn.errors import InputError, UnitsError
 from xbinn.labels.encoding import as_float, convert_units, lay_out, output_coordinates
+from xbinn.labels.profiles import counted
 from xbinn.labels.space import spatial_dims
 from xbinn.labels.units import conversion, dequantify
 from xbinn.variables import DEPTH, DEPTH_ALIASES, FORCING, INPUT_NAMES, MONTH, Variable
@@ -27,8 +29,6 @@ write NPP of deserts and ice leave such residues, and no carbon flows out of lit
 
 _NODE_TOLERANCE: Final = 1e-3
 """Agreement (m) asked of depth coordinates; CLM4.5's first node is 3 mm away from CLM5's."""
-_RANGE_TOLERANCE: Final = 1e-6
-"""How far past a range, relative to the bound, float32 rounding may carry a value."""
 _NAMED: Final = 5
 _TABLE: Final = {v.name: v for v in FORCING}
 _DEPTH_NAMES: Final = (DEPTH, *DEPTH_ALIASES)
@@ -62,25 +62,28 @@ def standardise_forcing(ds: xr.Dataset) -> xr.Dataset:
     """
     found = _find_forcing(ds)
     space = _space_sizes(found)
-    problems: list[str] = []
+    # What is wrong, said of one or of many, with the variables of which it holds.
+    problems: defaultdict[str, list[str]] = defaultdict(list)
+    common = set.intersection(*(set(da.dims) for da in found.values()))
     layered: dict[str, xr.DataArray] = {}
     cut: dict[str, int] = {}
     for name, da in found.items():
-        problems += _dimension_problems(_TABLE[name], da)
+        for problem in _dimension_problems(_TABLE[name], da, common):
+            problems[problem].append(name)
         layer = _layer_dim(da)
         if layer is None:
             layered[name] = da
             continue
-        levels, problem = _model_levels(name, da, layer)
-        if problem is not None:
-            problems.append(problem)
+        levels, mismatch = _model_levels(da, layer)
+        if mismatch is not None:
+            problems[mismatch].append(name)
             continue
         if da.sizes[layer] > N_LAYERS:
             cut[name] = da.sizes[layer]
         layered[name] = _on_model_depth(da, layer, levels)
     if problems:
         raise InputError(
-            f"forcing that cannot be used: {'; '.join(problems)}; needed are {MONTHS_PER_YEAR} "
+            f"forcing that cannot be used: {_sentences(problems)}; needed are {MONTHS_PER_YEAR} "
             f'entries of {MONTH} (ds.groupby("time.month").mean("time") makes them) and '
             f"{N_LAYERS} or {N_LAYERS_CLM5} CLM5 layers (regrid with "
             "ds.interp(depth=xbinn.constants.NODE_DEPTH[:20]))"
@@ -93,49 +96,6 @@ def standardise_forcing(ds: xr.Dataset) -> xr.Dataset:
         )
     converted = convert_units(layered, {n: _wanted_units(_TABLE[n], layered[n]) for n in layered})
     return xr.Dataset({name: _finish(_TABLE[name], da, space) for name, da in converted.items()})
-
-
-def check_forcing_values(
-    arrays: Mapping[str, np.ndarray],
-    *,
-    bedrock: Literal["closed", "published"],
-    where: str,
-    extremes: Mapping[str, tuple[float, float]] | None = None,
-) -> None:
-    """Refuse forcing values that cannot be what they claim to be.
-
-    Parameters
-    ----------
-    arrays : mapping of str to ndarray
-        Standardised forcing of one block: (month, depth, ...), (month, ...) or, for nbedrock,
-        also (...). Values that are not finite are passed over: they are ocean.
-    bedrock : {"closed", "published"}
-        "closed" needs nbedrock constant over the months.
-    where : str
-        Names the block in the message.
-    extremes : mapping of str to (float, float), optional
-        Least and greatest value of arrays, where they are known already; NaN if any value is.
-
-    Raises
-    ------
-    InputError
-        If a value lies outside the range of the variable table, or nbedrock is no layer index.
-    """
-    problems: list[str] = []
-    for name, values in arrays.items():
-        problem = _range_problem(_TABLE[name], values, (extremes or {}).get(name))
-        if problem is not None:
-            problems.append(problem)
-    if "nbedrock" in arrays:
-        months = arrays["TSOI"].ndim - 1 if "TSOI" in arrays else arrays["nbedrock"].ndim
-        problems += _bedrock_problems(
-            arrays["nbedrock"], monthly=arrays["nbedrock"].ndim == months, bedrock=bedrock
-        )
-    if problems:
-        raise InputError(
-            f"forcing values out of range in {where}: {'; '.join(problems)}; correct the values "
-            'or state their unit, as in ds["TSOI"].attrs["units"] = "degC"'
-        )
 
 
 def _find_forcing(ds: xr.Dataset) -> dict[str, xr.DataArray]:
@@ -179,21 +139,34 @@ def _layer_dim(da: xr.DataArray) -> str | None:
     return next((name for name in _DEPTH_NAMES if name in da.dims), None)
 
 
-def _dimension_problems(variable: Variable, da: xr.DataArray) -> list[str]:
-    name = variable.name
+def _sentences(problems: Mapping[str, list[str]]) -> str:
+    said = []
+    for problem, names in problems.items():
+        has, it = ("has", "it") if len(names) == 1 else ("have", "they")
+        said.append(f"{', '.join(names)} {problem.replace('{has}', has).replace('{it}', it)}")
+    return "; ".join(said)
+
+
+def _dimension_problems(
+    variable: Variable, da: xr.DataArray, common: Collection[Hashable]
+) -> list[str]:
+    """Say what is wrong; ``common`` are the dimensions of all variables, space as a rule."""
     layers = [d for d in _DEPTH_NAMES if d in da.dims]
     allowed = (*variable.dims, *variable.optional_dims)
     problems: list[str] = []
     if MONTH in variable.dims and MONTH not in da.dims:
-        problems.append(f"{name} has no dimension {MONTH} (it has {_listed(da.dims)})")
+        other = [d for d in da.dims if d not in _DEPTH_NAMES]
+        told = [d for d in other if d not in common] or other
+        problems.append(f"{{has}} no dimension {MONTH} ({{it}} {{has}} {_listed(told)})")
     if DEPTH in variable.dims and not layers:
-        problems.append(f"{name} has no depth dimension (it has {_listed(da.dims)})")
+        problems.append(f"{{has}} no depth dimension ({{it}} {{has}} {_listed(da.dims)})")
     if len(layers) > 1 or (layers and DEPTH not in allowed):
-        problems.append(f"{name} has dimension {_listed(layers)}, which it cannot have")
+        problems.append(f"{{has}} dimension {_listed(layers)}, which {{it}} cannot have")
     if da.sizes.get(MONTH, MONTHS_PER_YEAR) != MONTHS_PER_YEAR:
-        problems.append(f"{name} has {da.sizes[MONTH]} entries of {MONTH}")
+        n = da.sizes[MONTH]
+        problems.append(f"{{has}} {n} {'entry' if n == 1 else 'entries'} of {MONTH}")
     elif MONTH in da.coords and MONTH in da.dims and not da.indexes[MONTH].is_unique:
-        problems.append(f"{name} has repeated values of {MONTH}")
+        problems.append(f"{{has}} repeated values of {MONTH}")
     return problems
 
 
@@ -201,7 +174,7 @@ def _listed(dims: object) -> str:
     return ", ".join(map(str, dims)) if isinstance(dims, tuple | list) and dims else "none"
 
 
-def _model_levels(name: str, da: xr.DataArray, layer: str) -> tuple[np.ndarray, str | None]:
+def _model_levels(da: xr.DataArray, layer: str) -> tuple[np.ndarray, str | None]:
     """Positions of the model's layers along ``layer``, or what is wrong with it."""
     first = np.arange(N_LAYERS)
     size = da.sizes[layer]
@@ -209,18 +182,18 @@ def _model_levels(name: str, da: xr.DataArray, layer: str) -> tuple[np.ndarray, 
     if coordinate is None or coordinate.dims != (layer,) or _counts(coordinate):
         if size in (N_LAYERS, N_LAYERS_CLM5):
             return first, None
-        return first, f"{name} has {size} levels of {layer} and no depth coordinate"
+        return first, f"{{has}} {counted(size, 'level')} of {layer} and no depth coordinate"
     if not _numeric(coordinate):
-        return first, f"{name} has a depth coordinate of type {coordinate.dtype}"
+        return first, f"{{has}} a depth coordinate of type {coordinate.dtype}"
     nodes = coordinate.values.astype(np.float64)
     if "units" in coordinate.attrs:
         try:
             factor, offset = conversion(str(coordinate.name), coordinate.attrs["units"], "m")
         except UnitsError as error:
-            return first, f"{name}: {error}"
+            return first, f"{{has}} a depth coordinate that cannot be used ({error})"
         nodes = nodes * factor + offset
     if size == 0:
-        return first, f"{name} has no levels of {layer}"
+        return first, f"{{has}} no levels of {layer}"
     apart = np.abs(nodes[:, None] - np.array(NODE_DEPTH[:N_LAYERS]))
     # NaN is no depth: it must not win the search for the nearest.
     apart = np.where(np.isnan(apart), np.inf, apart)
@@ -230,7 +203,8 @@ def _model_levels(name: str, da: xr.DataArray, layer: str) -> tuple[np.ndarray, 
         given = _first_depths(nodes)
         absent = _first_depths(np.array(NODE_DEPTH)[lost])
         return first, (
-            f"{name} has {size} levels of {layer} at {given} m, none at the CLM5 nodes {absent} m"
+            f"{{has}} {counted(size, 'level')} of {layer} at {given} m, none at the CLM5 nodes "
+            f"{absent} m"
         )
     return levels, None
 
@@ -298,78 +272,3 @@ def _without_noise(da: xr.DataArray) -> xr.DataArray:
     if da.chunks is None and not (da.values < 0.0).any():
         return da
     return da.where((da >= 0.0) | (da < -INPUT_NOISE) | da.isnull(), 0.0)
-
-
-def _range_problem(
-    variable: Variable, values: np.ndarray, found: tuple[float, float] | None
-) -> str | None:
-    if values.size == 0:
-        return None
-    if found is None:
-        found = float(values.min()), float(values.max())
-    if not np.isfinite(found).all():
-        finite = values[np.isfinite(values)]
-        if finite.size == 0:
-            return None
-        found = float(finite.min()), float(finite.max())
-    low, high = variable.valid_range
-    below = low is not None and found[0] < low - _RANGE_TOLERANCE * max(1.0, abs(low))
-    above = high is not None and found[1] > high + _RANGE_TOLERANCE * max(1.0, abs(high))
-    if not below and not above:
-        return None
-    allowed = f"{'any' if low is None else f'{low:g}'} to {'any' if high is None else f'{high:g}'}"
-    return (
-        f"{variable.name} from {found[0]:g} to {found[1]:g} {variable.units} "
-        f"(allowed {allowed}{_likely_cause(variable, found)})"
-    )
-
-
-def _likely_cause(variable: Variable, found: tuple[float, float]) -> str:
-    low, high = found
-    if variable.name == "TSOI" and low > -100.0 and high < 100.0:
-        return "; looks like degC"
-    if variable.name == "TSOI" and -173.15 > low > -300.0:
-        return "; looks like K labelled degC"
-    if variable.valid_range == (0.0, 1.0) and low >= 0.0 and high <= 100.0:
-        return "; looks like percent"
-    if variable.name == "nbedrock":
-        return "; layers are counted from 1"
-    if variable.name in INPUT_NAMES:
-        return "; carbon that enters the soil is positive"
-    if low < 0.0:
-        return "; a fill value that was not decoded, or the wrong sign"
-    return ""
-
-
-def _bedrock_problems(values: np.ndarray, *, monthly: bool, bedrock: str) -> list[str]:
-    known = np.isfinite(values)
-    index = np.where(known, values, 1.0)
-    fractional = known & (index != np.round(index))
-    problems: list[str] = []
-    if monthly:
-        if bedrock == "closed":
-            low = np.where(known, values, np.inf).min(axis=0, initial=np.inf)
-            high = np.where(known, values, -np.inf).max(axis=0, initial=-np.inf)
-            varying = high > low
-            if varying.any():
-                problems.append(
-                    f'nbedrock varies over the months, which bedrock="closed" does not allow, '
-                    f"{_cells(varying)}"
-                )
-        fractional = fractional.any(axis=0)
-    if fractional.any():
-        problems.append(f"nbedrock is not an integer {_cells(fractional)}")
-    return problems
-
-
-def _cells(bad: np.ndarray) -> str:
-    """Name the first bad cells by their position in the block."""
-    positions = np.argwhere(bad)
-    if bad.ndim == 0:
-        return "in the only cell"
-    named = [str(int(p[0])) if bad.ndim == 1 else str(tuple(map(int, p))) for p in positions]
-    more = len(named) - _NAMED
-    return (
-        f"in {len(named)} cell{'s' if len(named) > 1 else ''}: {', '.join(named[:_NAMED])}"
-        f"{f' and {more} more' if more > 0 else ''}"
-    )

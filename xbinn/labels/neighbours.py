@@ -104,7 +104,9 @@ def nearest_scattered(
 ) -> tuple[Integers, Texts]:
     """Find cell (n,) and reason (n,): the nearest valid one within the tolerance as a distance.
 
-    Distances on the sphere are chords, which rise with the great circle.
+    Without a tolerance that is half the diagonal of a square as wide as the median distance
+    between neighbours, so that the corners of cells belong to them. Distances on the sphere are
+    chords, which rise with the great circle.
     """
     embed = _unit_vectors if spherical else _in_plane
     cells, points = embed(cell_y, cell_x), embed(y, x)
@@ -112,7 +114,8 @@ def nearest_scattered(
     if tolerance is None:
         if len(cells) == 1:
             raise _one_cell()
-        reach = float(np.median(_query(everything, cells, k=2)[0][:, 1])) / 2
+        spacing = float(np.median(_query(everything, cells, k=2)[0][:, 1]))
+        reach = spacing / np.sqrt(2.0)
     elif spherical:
         reach = 2 * float(np.sin(np.radians(min(tolerance, 180.0)) / 2))
     else:

@@ -1,14 +1,12 @@
-"""SOC profiles: from tables to Datasets, from Datasets to flat samples. Nothing goes uncounted."""
+"""SOC profiles: from tables to Datasets, and those to names, dimensions and units of xbinn."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xbinn.constants import COLUMN_DEPTH
 from xbinn.errors import ProfileError
 from xbinn.labels.encoding import as_float, convert_units
 from xbinn.labels.units import dequantify
@@ -23,7 +21,9 @@ DEFAULT_COLUMNS: Final[Mapping[str, str]] = {
     "soc": "soc_density",
 }
 """Column of a long table that holds each part of a profile; depths in m, soc in kg m-3."""
-OPTIONAL_COLUMNS: Final = ("year", "source", "weight")
+WEIGHT: Final = "weight"
+"""Coordinate (profile) that says how much a profile counts in a fit, relative to the others."""
+OPTIONAL_COLUMNS: Final = ("year", "source", WEIGHT)
 
 _TABLE: Final = {v.name: v for v in PROFILE_VARIABLES}
 _POSITION_ALIASES: Final = {"lat": ("latitude",), "lon": ("longitude",)}
@@ -33,35 +33,12 @@ _POSITION_ATTRS: Final = {
 }
 _SAME_POSITION: Final = 1e-6
 """Rows of one profile may differ by this much (degrees)."""
-_OVERLAP: Final = 1e-4
-"""Samples that share less than this (m) do not overlap: depths are often float32."""
 _NAMED: Final = 5
 
 
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """All usable samples of all profiles, flat.
-
-    Attributes
-    ----------
-    profile : ndarray (n,) int64
-        Position of the sample's profile along ``profile``.
-    top, bottom : ndarray (n,) float64 [m]
-    soc : ndarray (n,) float64 [kg m-3]
-    dropped_samples, dropped_profiles : dict of str to int
-        How many were left out, by reason. Profiles are counted too where all of their samples
-        were. Padding (NaN in all of soc and depths) is no sample.
-    overlapping : int
-        Samples that begin above the bottom of a shallower one of the same profile. Kept.
-    """
-
-    profile: np.ndarray
-    top: np.ndarray
-    bottom: np.ndarray
-    soc: np.ndarray
-    dropped_samples: dict[str, int]
-    dropped_profiles: dict[str, int]
-    overlapping: int
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun in singular or plural."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def from_dataframe(df: pd.DataFrame, columns: Mapping[str, str] | None = None) -> xr.Dataset:
@@ -76,7 +53,9 @@ def from_dataframe(df: pd.DataFrame, columns: Mapping[str, str] | None = None) -
         Name of the column that holds ``profile_id``, ``lat``, ``lon``, ``depth_top``,
         ``depth_bottom`` or ``soc`` where it differs from `DEFAULT_COLUMNS`. Any other key is
         carried along as a coordinate of the profile; ``year``, ``source`` and ``weight`` are
-        where the table has them.
+        where the table has them. ``weight`` says how much each sample of the profile counts in
+        the loss of `xbinn.fit`, relative to those of other profiles: 2 counts double, 0 leaves the
+        profile out. Scores count all samples alike.
 
     Returns
     -------
@@ -89,7 +68,7 @@ def from_dataframe(df: pd.DataFrame, columns: Mapping[str, str] | None = None) -
     ------
     ProfileError
         If the table is empty, columns are missing or hold no numbers, rows have no profile id, or
-        a profile has several positions.
+        a profile has several positions or weights.
     """
     names = {**DEFAULT_COLUMNS, **(columns or {})}
     absent = [f"{column} ({key})" for key, column in names.items() if column not in df.columns]
@@ -106,12 +85,15 @@ def from_dataframe(df: pd.DataFrame, columns: Mapping[str, str] | None = None) -
     numbers = _numbers(df, {k: names[k] for k in DEFAULT_COLUMNS if k != "profile_id"})
     code, identity = pd.factorize(df[names["profile_id"]])
     if (code < 0).any():
+        lost = int((code < 0).sum())
         raise ProfileError(
-            f"{int((code < 0).sum())} rows have no {names['profile_id']}: drop them with "
+            f"{counted(lost, 'row')} without {names['profile_id']}: leave out what has none with "
             f'df.dropna(subset=["{names["profile_id"]}"])'
         )
     first = np.unique(code, return_index=True)[1]
     _one_position(numbers, code, first, identity)
+    if WEIGHT in carried:
+        _one_weight(_numbers(df, {WEIGHT: carried[WEIGHT]})[WEIGHT], code, first, identity)
 
     order = np.lexsort((numbers["depth_bottom"], numbers["depth_top"], code))
     row = code[order]
@@ -144,7 +126,7 @@ def standardise_profiles(profiles: xr.Dataset) -> xr.Dataset:
         ``soc``, ``depth_top``, ``depth_bottom`` on a profile dimension (that of ``lat``) and a
         sample dimension, of any names, or on the profile dimension alone; depths may be on the
         sample dimension alone. ``lat`` and ``lon`` (or latitude, longitude) as coordinates or
-        variables. Plain or quantified.
+        variables, as may be ``weight``, see `from_dataframe`. Plain or quantified.
 
     Returns
     -------
@@ -155,7 +137,8 @@ def standardise_profiles(profiles: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     ProfileError
-        If variables are missing, dimensions are not (profile, sample), or positions are impossible.
+        If variables are missing, there are no profiles, dimensions are not (profile, sample), or
+        positions are impossible.
     UnitsError
         If a unit is missing, cannot be understood, or measures something else.
     """
@@ -171,14 +154,20 @@ def standardise_profiles(profiles: xr.Dataset) -> xr.Dataset:
             ds = ds.rename({alias: name})
     missing = [n for n in (*_TABLE, *_POSITION_ALIASES) if n not in ds.variables]
     if missing:
+        held = ", ".join(map(str, ds.variables)) or "no variables at all"
         raise ProfileError(
-            f"profiles lack {', '.join(missing)} (they have {', '.join(map(str, ds.variables))}): "
+            f"profiles lack {', '.join(missing)} (they have {held}): "
             f'give variables their name with profiles.rename({{"...": "{missing[0]}"}}), or make '
             "the Dataset with xbinn.profiles.from_dataframe(df)"
         )
-    ds = _on_profile_dims(ds.set_coords(["lat", "lon"]))
+    weighted = [WEIGHT] if WEIGHT in ds.variables else []
+    ds = _on_profile_dims(ds.set_coords(["lat", "lon", *weighted]))
+    if not ds.sizes[PROFILE]:
+        raise ProfileError(
+            f"there are no profiles: the dimension {PROFILE} has length 0; check their selection"
+        )
     _check_positions(ds)
-    bad = [f"{n} ({ds[n].dtype})" for n in _TABLE if ds[n].dtype.kind not in "fiu"]
+    bad = [f"{n} ({ds[n].dtype})" for n in (*_TABLE, *weighted) if ds[n].dtype.kind not in "fiu"]
     if bad:
         raise ProfileError(
             f"profile variables that are not real numbers: {', '.join(bad)}; convert them with "
@@ -188,66 +177,6 @@ def standardise_profiles(profiles: xr.Dataset) -> xr.Dataset:
         {n: as_float(ds[n]) for n in _TABLE}, {n: v.units for n, v in _TABLE.items()}
     )
     return ds.assign(arrays)[list(_TABLE)]
-
-
-def to_samples(profiles: xr.Dataset) -> Samples:
-    """Flatten profiles to their usable samples and count the others by reason.
-
-    Parameters
-    ----------
-    profiles : Dataset
-        From `standardise_profiles`.
-
-    Raises
-    ------
-    ProfileError
-        If no sample is left.
-    """
-    soc, top, bottom = (
-        profiles[n].transpose(PROFILE, SAMPLE).values.astype(np.float64)
-        for n in ("soc", "depth_top", "depth_bottom")
-    )
-    placed = np.isfinite(profiles["lat"].values) & np.isfinite(profiles["lon"].values)
-    most = _TABLE["soc"].valid_range[1]
-    depths = np.isfinite(top) & np.isfinite(bottom)
-    # The first reason that holds is the one counted.
-    reasons = {
-        "soc missing": ~np.isfinite(soc),
-        "depth missing": ~depths,
-        "above the surface": top < 0.0,
-        "top not above bottom": ~(top < bottom),
-        "below the model column": top >= COLUMN_DEPTH,
-        "soc negative": soc < 0.0,
-        f"soc above {most:g} kg m-3": soc > (np.inf if most is None else most),
-        "profile without position": np.broadcast_to(~placed[:, None], soc.shape),
-    }
-    usable = ~(np.isnan(soc) & np.isnan(top) & np.isnan(bottom))
-    dropped: dict[str, int] = {}
-    for reason, holds in reasons.items():
-        count = int((usable & holds).sum())
-        if count:
-            dropped[reason] = count
-        usable &= ~holds
-    empty = placed & ~usable.any(axis=1)
-    counts = {"no usable sample": int(empty.sum()), "no position": int((~placed).sum())}
-    dropped_profiles = {reason: count for reason, count in counts.items() if count}
-    if not usable.any():
-        found = ", ".join(f"{n} {reason}" for reason, n in dropped.items()) or "none at all"
-        raise ProfileError(
-            f"none of the {soc.shape[0]} profiles has a usable sample (left out: {found}): check "
-            'the values and units, as in profiles["soc"].attrs["units"] = "g cm-3"'
-        )
-    profile = np.nonzero(usable)[0].astype(np.int64)
-    top, bottom = top[usable], bottom[usable]
-    return Samples(
-        profile,
-        top,
-        bottom,
-        soc[usable],
-        dropped,
-        dropped_profiles,
-        _count_overlapping(profile, top, bottom),
-    )
 
 
 def _numbers(df: pd.DataFrame, names: Mapping[str, str]) -> dict[str, np.ndarray]:
@@ -273,12 +202,26 @@ def _one_position(
     for name in _POSITION_ATTRS:
         apart |= np.abs(numbers[name] - numbers[name][first][code]) > _SAME_POSITION
     if apart.any():
-        several = [str(identity[c]) for c in np.unique(code[apart])]
         raise ProfileError(
-            f"{len(several)} profiles have more than one position: "
-            f"{', '.join(several[:_NAMED])}{', ...' if len(several) > _NAMED else ''}; give each "
+            f"{_several(identity, code[apart])} more than one position; give each "
             'position its own profile id, as in df["profile_id"] + "_" + df["lat"].astype(str)'
         )
+
+
+def _one_weight(weight: np.ndarray, code: np.ndarray, first: np.ndarray, identity: Any) -> None:
+    own = weight[first][code]
+    apart = (weight != own) & ~(np.isnan(weight) & np.isnan(own))
+    if apart.any():
+        raise ProfileError(
+            f"{_several(identity, code[apart])} more than one weight; give each profile one, as in "
+            'df["weight"] = df.groupby("profile_id")["weight"].transform("mean")'
+        )
+
+
+def _several(identity: Any, code: np.ndarray) -> str:
+    names = [str(identity[c]) for c in np.unique(code)]
+    listed = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return f"{counted(len(names), 'profile')} ({listed}) {'have' if len(names) > 1 else 'has'}"
 
 
 def _plain(values: "pd.Series[Any]") -> np.ndarray:
@@ -305,6 +248,13 @@ def _on_profile_dims(ds: xr.Dataset) -> xr.Dataset:
     profile = where["lat"][0]
     renamed = {profile: PROFILE} | dict.fromkeys(others, SAMPLE)
     ds = ds.rename({old: new for old, new in renamed.items() if old != new})
+    if WEIGHT in ds.coords and ds[WEIGHT].dims != (PROFILE,):
+        shown = ", ".join(map(str, ds[WEIGHT].dims))
+        raise ProfileError(
+            f"{WEIGHT} has dimensions ({shown}), but is one number a profile, on ({PROFILE}): "
+            'reduce it, as in profiles["weight"].mean("sample"), or if it is something else, '
+            'leave it away with profiles.drop_vars("weight")'
+        )
     shape = {PROFILE: ds.sizes[PROFILE], SAMPLE: ds.sizes.get(SAMPLE, 1)}
     whole = {}
     for name in _TABLE:
@@ -324,7 +274,7 @@ def _check_positions(ds: xr.Dataset) -> None:
         if bad.size:
             shown = ", ".join(f"{values[i]:g} (profile {i})" for i in bad[:_NAMED])
             problems.append(
-                f"{name} outside {low:g} to {high:g} in {bad.size} profiles: {shown}"
+                f"{name} outside {low:g} to {high:g} in {counted(bad.size, 'profile')}: {shown}"
                 f"{', ...' if bad.size > _NAMED else ''}"
             )
     if problems:
@@ -332,14 +282,3 @@ def _check_positions(ds: xr.Dataset) -> None:
             f"impossible positions: {'; '.join(problems)}; positions are degrees north and east: "
             'if they are swapped, use profiles.rename({"lat": "lon", "lon": "lat"})'
         )
-
-
-def _count_overlapping(profile: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> int:
-    order = np.lexsort((bottom, top, profile))
-    profile, top, bottom = profile[order], top[order], bottom[order]
-    # Shifting each profile below the one before turns a maximum by profile into a plain one.
-    # A bottom far below the column must not reach into the next profile.
-    depth = 2.0 * COLUMN_DEPTH
-    shift = profile * depth
-    deepest = np.maximum.accumulate(np.minimum(bottom, COLUMN_DEPTH) + shift)
-    return int((deepest[:-1] - _OVERLAP > (top + shift)[1:]).sum())

@@ -10,14 +10,20 @@ import numpy as np
 import xarray as xr
 
 from xbinn.errors import ProfileError
+from xbinn.labels.check import all_at_once
 from xbinn.labels.covariates import CovariateSpec, covariate_arrays
-from xbinn.labels.forcing import check_forcing_values, standardise_forcing
-from xbinn.labels.profiles import standardise_profiles, to_samples
+from xbinn.labels.forcing import standardise_forcing
+from xbinn.labels.forcing_values import check_forcing_values
+from xbinn.labels.profiles import counted, standardise_profiles
+from xbinn.labels.samples import to_samples
 from xbinn.labels.space import cell_positions, nearest_cells, spatial_dims
 from xbinn.variables import DEPTH, MONTH
 
 NO_COVARIATE = "covariate missing in the cell"
 _CELL = "xbinn_cell"
+_TRAINED_ON = (
+    "numeric", "categorical", "lat", "lon", "site", "top", "bottom", "soc", "weight",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +48,8 @@ class Sites:
         Profile of each sample, as numbered in the profile Dataset.
     top, bottom, soc : ndarray (sample,)
         Interval [m] and SOC density [kg m-3].
+    weight : ndarray (sample,)
+        How much the sample counts in a fit, relative to others; above 0.
     left_out : dict of str to int
         Profiles and samples that are not used, by reason; keys begin with "profiles" or "samples".
     overlapping : int
@@ -59,6 +67,7 @@ class Sites:
     top: np.ndarray
     bottom: np.ndarray
     soc: np.ndarray
+    weight: np.ndarray
     left_out: dict[str, int]
     overlapping: int = 0
 
@@ -89,6 +98,7 @@ class Sites:
             top=self.top[taken],
             bottom=self.bottom[taken],
             soc=self.soc[taken],
+            weight=self.weight[taken],
             left_out=dict(self.left_out),
             overlapping=self.overlapping,
         )
@@ -118,10 +128,7 @@ class Sites:
         digest = sha256()
         arrays = {
             **self.forcing,
-            **{
-                name: getattr(self, name)
-                for name in ("numeric", "categorical", "lat", "lon", "site", "top", "bottom", "soc")
-            },
+            **{name: getattr(self, name) for name in _TRAINED_ON},
         }
         for name in sorted(arrays):
             array = np.ascontiguousarray(arrays[name])
@@ -157,20 +164,24 @@ def gather_sites(
 
     Raises
     ------
+    InputError
+        If profiles, forcing or covariates cannot be used; all of them are looked at first.
     ProfileError
         If no profile is left.
     """
-    profiles = standardise_profiles(profiles)
-    samples = to_samples(profiles)
-    forcing = standardise_forcing(ds)
-    covariates = covariate_arrays(ds, spec)
+    placed, forcing, covariates = all_at_once(
+        lambda: standardise_profiles(profiles),
+        lambda: standardise_forcing(ds),
+        lambda: covariate_arrays(ds, spec),
+    )
+    samples = to_samples(placed)
     space = spatial_dims(ds)
     numeric = [name for name, _ in spec.numeric]
     forced = _complete(forcing, space)
     covered = _complete(covariates[numeric], space) if numeric else np.ones_like(forced)
 
     wanted, inverse = np.unique(samples.profile, return_inverse=True)
-    lat, lon = profiles["lat"].values[wanted], profiles["lon"].values[wanted]
+    lat, lon = placed["lat"].values[wanted], placed["lon"].values[wanted]
     found = nearest_cells(ds, lat, lon, valid=forced & covered, tolerance=tolerance)
     reason = found.reason.astype(object)
     lost = found.cell < 0
@@ -187,9 +198,14 @@ def gather_sites(
         raise ProfileError(_none_left(left_out))
     cell, site = np.unique(found.cell[inverse[used]], return_inverse=True)
     forcing_here = at_cells(forcing, space, cell)
-    check_forcing_values(forcing_here, bedrock=bedrock, where="the cells with profiles")
+    cell_lat, cell_lon = (positions[cell] for positions in cell_positions(ds))
+    check_forcing_values(
+        forcing_here,
+        bedrock=bedrock,
+        where="the cells with profiles",
+        name_cell=lambda here: f"lat {cell_lat[here]:g} lon {cell_lon[here]:g}",
+    )
     covariates_here = at_cells(covariates, space, cell)
-    cell_lat, cell_lon = cell_positions(ds)
     return Sites(
         forcing=forcing_here,
         numeric=_stack(covariates_here, numeric, len(cell), np.dtype(np.float32)),
@@ -197,13 +213,14 @@ def gather_sites(
             covariates_here, [n for n, _ in spec.categorical], len(cell), np.dtype(np.int64)
         ),
         cell=cell,
-        lat=cell_lat[cell],
-        lon=cell_lon[cell],
+        lat=cell_lat,
+        lon=cell_lon,
         site=site,
         profile=samples.profile[used],
         top=samples.top[used],
         bottom=samples.bottom[used],
         soc=samples.soc[used],
+        weight=samples.weight[used],
         left_out=left_out,
         overlapping=samples.overlapping,
     )
@@ -251,8 +268,14 @@ def _stack(
     return stacked
 
 
+def describe_left_out(left_out: Mapping[str, int]) -> str:
+    """Say what was left out and why, as in "1 profile: no position; 3 samples: soc negative"."""
+    parts = [(n, *why.partition(": ")[::2]) for why, n in left_out.items()]
+    return "; ".join(f"{counted(n, what.removesuffix('s'))}: {why}" for n, what, why in parts)
+
+
 def _none_left(left_out: Mapping[str, int]) -> str:
-    reasons = "; ".join(f"{n} {why}" for why, n in left_out.items()) or "no profile was given"
+    reasons = describe_left_out(left_out) or "no profile was given"
     return (
         f"no profile can be used ({reasons}): check that profiles and grid share a region and a "
         "CRS, and widen tolerance=... if cells are far apart"

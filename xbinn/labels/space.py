@@ -67,12 +67,6 @@ class NearestCells:
     cell: Integers
     reason: Texts
 
-    @property
-    def dropped(self) -> dict[str, int]:
-        """Number of profiles without a cell, by reason."""
-        reasons, counts = np.unique(self.reason[self.cell < 0], return_counts=True)
-        return {str(reason): int(count) for reason, count in zip(reasons, counts, strict=True)}
-
 
 def spatial_dims(ds: xr.Dataset) -> tuple[str, ...]:
     """Name every dimension of the forcing that is neither month nor depth.
@@ -272,8 +266,8 @@ def nearest_cells(
     tolerance
         Largest distance along each axis, in units of the grid's coordinates (degree, or those of
         its CRS). None is half a cell per axis, edges included. For a list of cells that lie on
-        no grid it is the distance itself (great-circle in degrees); None is then half the median
-        distance between neighbours.
+        no grid it is the distance itself (great-circle in degrees); None is then half the diagonal
+        of a square as wide as the median distance between neighbours.
 
     Returns
     -------

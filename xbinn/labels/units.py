@@ -25,7 +25,9 @@ XarrayObject = TypeVar("XarrayObject", xr.Dataset, xr.DataArray)
 
 
 def _registry() -> pint.UnitRegistry[Any]:
-    registry: pint.UnitRegistry[Any] = pint.UnitRegistry(non_int_type=Fraction)
+    registry: pint.UnitRegistry[Any] = pint.UnitRegistry(
+        non_int_type=Fraction, on_redefinition="ignore"
+    )
     registry.define(f"year = {DAYS_PER_YEAR:g} * day = yr = a = y = yrs = annum = julian_year")
     registry.define(f"month = year / {MONTHS_PER_YEAR} = month = mo = mon")
     registry.define("@alias degree_Celsius = Celsius = deg_C")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from xbinn.constants import SOC_FLOOR
+from xbinn.constants import KG_PER_G, SOC_FLOOR
 from xbinn.errors import InputError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -19,7 +19,6 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 _TINY: Final = 1e-12
 # kg m-3; keeps the logarithm finite and is far below any modelled density, so that a poor
 # prediction still has a gradient that leads out.
-_G_PER_KG: Final = 1e3
 _STEEPNESS: Final = 10.0
 """Steepness of the wall at the ends of the unit interval (as published)."""
 
@@ -44,7 +43,7 @@ def log_smooth_l1(modelled: Tensor, observed: Tensor) -> Tensor:
 def smooth_l1(modelled: Tensor, observed: Tensor) -> Tensor:
     """Smooth-L1 of SOC in gC m-3 with beta 1, as published; arguments in kg m-3."""
     return functional.smooth_l1_loss(
-        _G_PER_KG * modelled, _G_PER_KG * observed, reduction="none", beta=1.0
+        modelled / KG_PER_G, observed / KG_PER_G, reduction="none", beta=1.0
     )
 
 

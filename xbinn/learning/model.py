@@ -7,15 +7,14 @@ here knows soil. Batch kinds: ``n`` is the number of sites; the encoder's side i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from xbinn.constants import KG_PER_G
 from xbinn.errors import ParameterError
 from xbinn.learning.encoder import AnyEncoder
-
-KG_PER_G: Final = 1e-3
 
 
 class BoundedParameter(Protocol):

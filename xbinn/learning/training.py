@@ -16,6 +16,7 @@ from xbinn.learning.encoder import seeded
 from xbinn.learning.losses import Loss, find_loss, prior_regularization
 from xbinn.learning.model import BINN, ForcingT, StateT
 from xbinn.learning.observation import observe
+from xbinn.learning.threads import one_thread
 from xbinn.options import (
     BATCH_SIZE,
     EPOCHS,
@@ -183,7 +184,7 @@ def train(
         model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.epochs)
-    with seeded(options.seed, data.numeric.device):
+    with one_thread(), seeded(options.seed, data.numeric.device):
         for epoch in range(options.epochs):
             history.learning_rate.append(float(schedule.get_last_lr()[0]))
             _run_epoch(model, data, loss, optimiser, options, history)

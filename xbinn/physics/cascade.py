@@ -49,8 +49,9 @@ def decomposition_rates(
     """Rate of every pool in every layer, k = scalar / (365 tau).
 
     ``soil`` and ``litter`` are the environmental scalars without and with nitrogen, both times
-    the depth scalar. A rate that underflows is replaced by the least that can still be divided
-    into transfers: deep, cold and dry layers reach 1e-48 day-1 within the priors.
+    the depth scalar, and times any unit of time that the rates are to be in. Where e-folding
+    depths of a few centimetres leave nothing of a rate, it is the least number that can still be
+    divided into transfers, as 0/0 is no pool.
 
     Returns
     -------

@@ -13,7 +13,6 @@ def allocation(
     beta: Tensor,  # (*batch)
     layers: Tensor,  # (*batch), integer
     allocated: Tensor,  # (*batch), boolean
-    dtype: torch.dtype,
 ) -> Tensor:
     """Fraction of the plant carbon that enters each layer.
 
@@ -24,19 +23,18 @@ def allocation(
     Returns
     -------
     Tensor
-        (layer, *batch) [1], of the given dtype; sums to 1.
+        (layer, *batch) [1], float64, as exponents reach -600; sums to 1.
     """
-    # ln(beta) in float64: for beta close to 1 it has few digits of its own to lose.
     decay = beta.double().log() * CM_PER_M
-    whole = -(decay * bottom_depth(layers)).expm1()
     top = (0.0, *INTERFACE_DEPTH[: N_LAYERS - 1])
-    rate = spread(decay.to(dtype))
+    rate = spread(decay)
     thickness = layer_constant(LAYER_THICKNESS, rate)
     fraction = (rate * layer_constant(top, rate)).exp() * -(rate * thickness).expm1()
-    fraction = (fraction / spread(whole.to(dtype))).where(layer_mask(layers), 0.0)
+    fraction = fraction / spread(-(decay * bottom_depth(layers)).expm1())
+    fraction = fraction.where(layer_mask(layers), 0.0)
     if bool(allocated.all()):
         return fraction
-    surface = layer_mask(torch.ones_like(layers)).to(dtype)
+    surface = layer_mask(torch.ones_like(layers)).to(fraction.dtype)
     return torch.where(allocated, fraction, surface)
 
 
@@ -49,8 +47,13 @@ def bottom_depth(layers: Tensor) -> Tensor:
 def input_density(
     inputs: Tensor,  # (4, *batch) [gC m-2 yr-1]
     fraction: Tensor,  # (layer, *batch)
+    *,
+    unit: float = 1.0,
 ) -> Tensor:
-    """Return the input to CWD, L1, L2, L3 in every layer, (4, layer, *batch) [gC m-3 day-1]."""
+    """Return the input to CWD, L1, L2, L3 in every layer, (4, layer, *batch) [gC m-3 day-1].
+
+    In another ``unit`` of time [day] where one is given.
+    """
     thickness = layer_constant(LAYER_THICKNESS, fraction)
-    density = (fraction / (DAYS_PER_YEAR * thickness)).to(inputs.dtype)
+    density = (fraction * unit / (DAYS_PER_YEAR * thickness)).to(inputs.dtype)
     return spread(inputs, axis=1) * spread(density, size=len(inputs))

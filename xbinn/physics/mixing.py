@@ -121,11 +121,16 @@ def closed_mixing(
     shape: MixingShape,
     diffus: Tensor,  # (n) [m2 yr-1]
     cryo: Tensor,  # (n) [m2 yr-1]
+    *,
+    unit: float = 1.0,
 ) -> Mixing:
-    """Transport operator that conserves carbon: nothing crosses bedrock."""
+    """Transport operator that conserves carbon: nothing crosses bedrock.
+
+    In another ``unit`` of time [day] where one is given.
+    """
     dtype = shape.bioturbation.dtype
-    conductance = shape.bioturbation * spread(diffus.to(dtype))
-    conductance = torch.addcmul(conductance, shape.cryoturbation, spread(cryo.to(dtype)))
+    bio, cryo = (spread((p * unit).to(dtype)) for p in (diffus, cryo))
+    conductance = torch.addcmul(shape.bioturbation * bio, shape.cryoturbation, cryo)
     thickness = layer_constant(LAYER_THICKNESS, conductance)
     upper = conductance / thickness
     none = torch.zeros_like(conductance[:1])
@@ -139,12 +144,15 @@ def published_mixing(
     diffus: Tensor,  # (n) [m2 yr-1]
     cryo: Tensor,  # (n) [m2 yr-1]
     dtype: torch.dtype,
+    *,
+    unit: float = 1.0,
 ) -> Mixing:
     """Transport operator of the published PRODA and BINN codes.
 
     It does not conserve carbon at bedrock: from layer nb + 1 on the upper coefficient is the
     conductance of the boundary above, so that layers exchange one way. Diffusivities and the
-    advective velocity have a floor, and the power law of Patankar (1980) weighs the two.
+    advective velocity have a floor, and the power law of Patankar (1980) weighs the two. In
+    another ``unit`` of time [day] where one is given.
     """
     # In float64 whatever the dtype: the gradient squares the inverse of the floor.
     spacing = layer_constant(_SPACING, diffus.double().unsqueeze(0))
@@ -168,7 +176,7 @@ def published_mixing(
         unweighted = torch.cat((none, conductance))
         lower = lower + from_above
         upper = upper + torch.where(one_way, unweighted, from_below)
-    scale = 1.0 / (MONTHS_PER_YEAR * thickness)
+    scale = unit / (MONTHS_PER_YEAR * thickness)
     return Mixing((lower * scale).to(dtype), (upper * scale).to(dtype))
 
 

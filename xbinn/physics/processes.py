@@ -12,6 +12,7 @@ from torch import Tensor
 from xbinn.constants import (
     DAYS_PER_YEAR,
     INTERFACE_DEPTH,
+    KG_PER_G,
     LAYER_THICKNESS,
     LITTER_POOLS,
     MONTHS_PER_YEAR,
@@ -55,12 +56,9 @@ def processes(state: SteadyState) -> Processes:
         vertical_transport=vertical_transport(state),
         input_allocation=input_allocation(state),
         litter_transfer_fraction=litter_transfer_fraction(state),
-        carbon_input=state.annual_input / _GRAMS_PER_KILOGRAM,
+        carbon_input=state.annual_input * KG_PER_G,
         residence_time=soc_stock / state.annual_input,
     )
-
-
-_GRAMS_PER_KILOGRAM = 1e3
 
 
 def carbon_transfer_efficiency(state: SteadyState) -> Tensor:
@@ -87,7 +85,7 @@ def baseline_decomposition(state: SteadyState, *, pools: slice = SOIL_POOLS) -> 
 
 def vertical_transport(state: SteadyState) -> Tensor:
     """Carbon-weighted diagonal of the transport operator, (*batch) [yr-1]."""
-    diagonal = (state.mixing.lower + state.mixing.upper) * DAYS_PER_YEAR
+    diagonal = (state.mixing.lower + state.mixing.upper) * (DAYS_PER_YEAR / state.time_unit)
     return integrate(diagonal * state.soc) / integrate(state.soc)
 
 
@@ -166,7 +164,7 @@ def litter_transfer_fraction(state: SteadyState) -> Tensor:
 
 def respiration(state: SteadyState) -> Tensor:
     """Heterotrophic respiration by pool, (pool, *batch) [gC m-2 yr-1]."""
-    flux = _stocks(state.rates * state.pools) * DAYS_PER_YEAR
+    flux = _stocks(state.rates * state.pools) * (DAYS_PER_YEAR / state.time_unit)
     return flux * (1.0 - transferred_fraction(state.transfers.between))
 
 

@@ -106,7 +106,7 @@ class _AnnualScalars(torch.autograd.Function):
             by_climate = by_product * oxygen[month]
             # d/d(exponent of xit) and d/d(xiw)
             exponent = torch.addcmul(by_xit, by_climate, xiw).mul_(xit)
-            uncapped = torch.addcmul(by_xiw, by_climate, xit).masked_fill_(scaled > 1.0, 0.0)
+            uncapped = torch.addcmul(by_xiw, by_climate, xit).masked_fill_(scaled >= 1.0, 0.0)
             grad_rate.addcmul_(exponent, temperature[month] - REFERENCE_TEMPERATURE)
             grad_w.addcmul_(uncapped, water[month])
             monthly = (
@@ -130,8 +130,8 @@ def _temperature_scalar(temperature: Tensor, rate: Tensor, out: Tensor | None = 
     return torch.sub(temperature, REFERENCE_TEMPERATURE, out=out).mul_(rate).exp_()
 
 
-def depth_scalar(efolding: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return exp(-z/efolding) at the layer nodes.
+def depth_scalar(efolding: Tensor, dtype: torch.dtype, *, unit: float = 1.0) -> Tensor:
+    """Return exp(-z/efolding) at the layer nodes, times a unit.
 
     Parameters
     ----------
@@ -139,6 +139,8 @@ def depth_scalar(efolding: Tensor, dtype: torch.dtype) -> Tensor:
         (*batch) [m].
     dtype : torch.dtype
         Of the result. The exponent, up to -80 within the prior, is formed in float64.
+    unit : float
+        Of time, for rates that would underflow without it.
 
     Returns
     -------
@@ -146,4 +148,4 @@ def depth_scalar(efolding: Tensor, dtype: torch.dtype) -> Tensor:
         (layer, *batch) [1].
     """
     inverse = -spread(efolding.double().reciprocal())
-    return (inverse * layer_constant(NODE_DEPTH, inverse)).exp().to(dtype)
+    return ((inverse * layer_constant(NODE_DEPTH, inverse)).exp() * unit).to(dtype)

@@ -311,6 +311,8 @@ def _gradients(
         by_rates = torch.empty_like(rates)
         # C = I/k: dC/dk = -C/k, never -I/k^2
         torch.mul(pools[0], gradient[0], out=by_rates[0]).div_(rates[0]).neg_()
+        # A pool that overflowed and that nobody asked about has no say: 0 x inf is NaN.
+        by_rates[0].masked_fill_(gradient[0] == 0.0, 0.0)
         torch.addcmul(-litter[0], soil[0], fl1s1, out=by_rates[1])
         torch.addcmul(-litter[1], soil[0], fl2s1, out=by_rates[2])
         torch.addcmul(-litter[2], soil[1], fl3s2, out=by_rates[3])
@@ -325,7 +327,7 @@ def _gradients(
         by_cwd_to_l2 = _sum_layers(((litter[1] - litter[2]) * cwd_input).unsqueeze(0))[0]
     if wanted[5]:
         by_inputs = adjoint[:N_INPUTS].clone()
-        by_inputs[0] += gradient[0] / rates[0]
+        by_inputs[0] += (gradient[0] / rates[0]).masked_fill_(gradient[0] == 0.0, 0.0)
     return by_rates, by_between, by_cwd_to_l2, by_lower, by_upper, by_inputs
 
 

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from xbinn.constants import LITTER_POOLS, N_LAYERS, SOIL_POOLS
+from xbinn.constants import N_LAYERS, SOIL_POOLS
 from xbinn.errors import InputError
 from xbinn.options import Bedrock
 from xbinn.parameters import PARAMETERS, Parameter
@@ -18,7 +18,7 @@ from xbinn.physics.cascade import (
     transfers,
     turnover_rates,
 )
-from xbinn.physics.column import layer_mask, ordered_sum
+from xbinn.physics.column import layer_mask, ordered_sum, time_unit
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.inputs import allocation, input_density
 from xbinn.physics.mixing import Mixing, closed_mixing, closed_shape, published_mixing
@@ -35,6 +35,7 @@ class SteadyState:
 
     Layers below closed bedrock hold 0 in ``pools`` and ``inputs``, and 1 in the scalars' place in
     ``rates``; `layers` says which exist. Columns without a steady state are NaN in ``pools``.
+    Rates, mixing and inputs are in units of ``time_unit``, 1 day in float64.
 
     Attributes
     ----------
@@ -43,8 +44,8 @@ class SteadyState:
     pools : Tensor
         (pool, layer, *batch) [gC m-3].
     has_steady_state : Tensor
-        (*batch), boolean; False where carbon reaches layers in which nothing decomposes and
-        which nothing leaves.
+        (*batch), boolean; False where carbon is supplied to layers in which nothing decomposes
+        all year.
     layers : Tensor
         Number of layers that exist, (*batch).
     rates : Tensor
@@ -61,6 +62,8 @@ class SteadyState:
         Of the plant carbon by layer, (layer, *batch) [1].
     inputs : Tensor
         (4, layer, *batch) [gC m-3 day-1].
+    time_unit : float
+        Of rates, mixing and inputs [day]; see `xbinn.physics.column.time_unit`.
     annual_input : Tensor
         Total annual input, (*batch) [gC m-2 yr-1].
     """
@@ -77,6 +80,7 @@ class SteadyState:
     fraction: Tensor
     inputs: Tensor
     annual_input: Tensor
+    time_unit: float
 
     @cached_property
     def soc(self) -> Tensor:
@@ -92,8 +96,9 @@ class SteadyState:
         values: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            many = isinstance(value, tuple)
-            values[field.name] = type(value)(*map(shaped, value)) if many else shaped(value)
+            if isinstance(value, tuple):
+                value = type(value)(*map(shaped, value))
+            values[field.name] = shaped(value) if isinstance(value, Tensor) else value
         return SteadyState(**values)
 
 
@@ -150,6 +155,7 @@ class SoilCarbonModel:
 
     def _steady_state(self, parameters: Tensor, forcing: Forcing) -> SteadyState:
         dtype = forcing.temperature.dtype
+        unit = time_unit(dtype)
         bedrock = forcing.nbedrock.clamp(max=N_LAYERS)
         if self.bedrock == "closed":
             layers = bedrock
@@ -157,6 +163,7 @@ class SoilCarbonModel:
                 closed_shape(forcing.altmax, bedrock, dtype),
                 parameter(parameters, "diffus"),
                 parameter(parameters, "cryo"),
+                unit=unit,
             )
         else:
             layers = torch.full_like(forcing.allocated, N_LAYERS, dtype=torch.int64)
@@ -166,6 +173,7 @@ class SoilCarbonModel:
                 parameter(parameters, "diffus"),
                 parameter(parameters, "cryo"),
                 dtype,
+                unit=unit,
             )
         exists = layer_mask(layers)
         scalars = annual_scalars(
@@ -176,18 +184,23 @@ class SoilCarbonModel:
             parameter(parameters, "q10"),
             parameter(parameters, "w_scaling"),
         )
-        depth = depth_scalar(parameter(parameters, "efolding"), dtype)
-        fraction = allocation(parameter(parameters, "beta"), layers, forcing.allocated, dtype)
-        inputs = input_density(forcing.inputs.to(dtype), fraction)
+        depth = depth_scalar(parameter(parameters, "efolding"), dtype, unit=unit)
+        fraction = allocation(parameter(parameters, "beta"), layers, forcing.allocated)
+        inputs = input_density(forcing.inputs.to(dtype), fraction, unit=unit)
 
-        drained = _Drained.trace(scalars.soil, scalars.litter, exists, mixing)
+        decomposes = (scalars.soil != 0.0) & exists
+        litter_decomposes = (scalars.litter != 0.0) & exists
+        supplied = torch.where(forcing.allocated, exists, layer_mask(torch.ones_like(layers)))
         # Rows that hold nothing get the rate 1: k may be 0 there, and 0/0 is no pool.
-        soil = torch.where(drained.soil, scalars.soil * depth, 1.0)
-        litter = torch.where(drained.litter, scalars.litter * depth, 1.0)
+        soil = torch.where(reach(decomposes, mixing), scalars.soil * depth, 1.0)
+        litter = torch.where(reach(litter_decomposes, mixing), scalars.litter * depth, 1.0)
         turnover = turnover_rates(parameters)
         rates = decomposition_rates(turnover, soil, litter)
         moves = transfers(parameters, dtype)
-        has_steady_state = drained.has_steady_state(forcing.inputs, fraction, moves.cwd_to_l2)
+        # By the climate alone, before anything can underflow: the same in every precision. Litter
+        # scalars are zero wherever soil scalars are.
+        trapped = (supplied & ~litter_decomposes).any(0)
+        has_steady_state = ~(trapped & (forcing.inputs > 0.0).any(0))
         pools = solve(rates, moves, mixing, inputs)
         if not bool(has_steady_state.all()):
             pools = torch.where(has_steady_state, pools, torch.nan)
@@ -200,46 +213,18 @@ class SoilCarbonModel:
             turnover=turnover,
             transfers=moves,
             mixing=mixing,
-            modifier=scalars.temperature * scalars.water * depth,
+            modifier=scalars.temperature * scalars.water * depth * (1.0 / unit),
             fraction=fraction,
             inputs=inputs,
             annual_input=ordered_sum(forcing.inputs),
+            time_unit=unit,
         )
 
 
-@dataclass(frozen=True)
-class _Drained:
-    """Layers from which carbon can get to where it decomposes, each (layer, n), boolean.
-
-    ``decomposes``: in the layer itself (coarse woody debris is not mixed). ``soil``, ``litter``:
-    by mixing as well, without and with nitrogen limitation. Decided by the climate scalars before
-    the depth scalar and the parameters multiply them, so that no underflow is taken for a zero.
-    """
-
-    exists: Tensor
-    decomposes: Tensor
-    soil: Tensor
-    litter: Tensor
-
-    @classmethod
-    def trace(cls, soil: Tensor, litter: Tensor, exists: Tensor, mixing: Mixing) -> "_Drained":
-        by_soil = (soil != 0.0) & exists
-        by_litter = (litter != 0.0) & exists
-        if bool(((soil == 0.0) | (litter == 0.0)).any()):
-            return cls(exists, by_soil, _reach(by_soil, mixing), _reach(by_litter, mixing))
-        return cls(exists, by_soil, by_soil, by_litter)
-
-    def has_steady_state(self, inputs: Tensor, fraction: Tensor, cwd_to_l2: Tensor) -> Tensor:
-        """(4, n), (layer, n), (n) -> (n), boolean."""
-        supplied = (fraction > 0.0) & self.exists
-        cwd = inputs[0] > 0.0
-        to_litter = (inputs[LITTER_POOLS] > 0.0).any(0) | cwd
-        trapped = (supplied & ~self.decomposes & cwd) | (supplied & ~self.litter & to_litter)
-        return ~trapped.any(0)
-
-
-def _reach(decomposes: Tensor, mixing: Mixing) -> Tensor:
-    """Spread ``decomposes`` to the layers that mixing connects, (layer, n)."""
+def reach(decomposes: Tensor, mixing: Mixing) -> Tensor:
+    """Layers from which mixing brings carbon to where it decomposes, (layer, n), boolean."""
+    if bool(decomposes.all()):
+        return decomposes
     reached = decomposes.clone()
     downward, upward = mixing.upper > 0.0, mixing.lower > 0.0
     for j in range(N_LAYERS - 2, -1, -1):

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xbinn.constants import COLUMN_DEPTH, N_LAYERS, N_POOLS, interval_overlap
+from xbinn.constants import COLUMN_DEPTH, KG_PER_G, N_LAYERS, N_POOLS, interval_overlap
 from xbinn.errors import InputError, ParameterError
-from xbinn.labels.forcing import check_forcing_values
+from xbinn.labels.forcing_values import check_forcing_values
 from xbinn.labels.priors import impossible
 from xbinn.options import Bedrock
 from xbinn.parameters import PARAMETER_NAMES
@@ -23,7 +23,7 @@ from xbinn.physics import processes as diagnostics
 from xbinn.physics.column import layer_mask, ordered_sum
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.steady_state import SoilCarbonModel, SteadyState
-from xbinn.running.device import choose_device, limit_threads
+from xbinn.running.device import choose_device, one_thread_in_workers
 from xbinn.running.predictor import ModelReference, load_cached
 from xbinn.running.tensors import Arrays, as_tensor, extremes, pack_forcing
 from xbinn.variables import (
@@ -42,7 +42,6 @@ Group = Literal["parameters", "processes", "soc", "pools"]
 
 CELLS_PER_STEP: Final = 8192
 """Cells solved together. Fixed, so that a block gives the same bytes whenever it is run again."""
-KG_PER_G: Final = 1e-3
 _SIZES: Final = {(): 1, (DEPTH,): N_LAYERS, (POOL,): N_POOLS, (POOL, DEPTH): N_POOLS * N_LAYERS}
 _SHAPES: Final[dict[tuple[str, ...], tuple[int, ...]]] = {
     (): (),
@@ -103,9 +102,11 @@ class Layout:
         return int(self.outputs[-1].channels.stop)
 
 
+@one_thread_in_workers
 def predict_block(
     *arrays: np.ndarray,
     names: Sequence[str],
+    space: Sequence[str],
     model: ModelReference,
     layout: Layout,
     device: str,
@@ -117,9 +118,12 @@ def predict_block(
     ----------
     *arrays : ndarray
         The variables ``names``: standardised forcing and covariates, (month, depth, *space),
-        (month, *space) or (*space).
+        (month, *space) or (*space); then the positions of the block's cells in the whole grid
+        along each dimension of ``space``, (n,) int64.
     names : sequence of str
         What the arrays are.
+    space : sequence of str
+        Spatial dimensions, in order.
     model : ModelReference
         Loaded once per process and device.
     layout : Layout
@@ -134,10 +138,9 @@ def predict_block(
     ndarray
         (channel, *space); NaN where status is not 0.
     """
-    limit_threads()
     where = choose_device(device)
     predictor = load_cached(model, where)
-    block = _Block(dict(zip(names, arrays, strict=True)), predictor.bedrock)
+    block = _Block(arrays, names, space, predictor.bedrock)
     spec = predictor.covariates
     numeric = block.stack([n for n, _ in spec.numeric], np.dtype(np.float32))
     categorical = block.stack([n for n, _ in spec.categorical], np.dtype(np.int64))
@@ -147,18 +150,22 @@ def predict_block(
     with torch.inference_mode():
         for cells in block.steps(covered):
             forcing = block.forcing(cells, getattr(torch, dtype), where)
-            estimate = network(
+            unit = network.encoder(
                 as_tensor(np.ascontiguousarray(numeric[:, cells].T), torch.float64, where),
                 as_tensor(np.ascontiguousarray(categorical[:, cells].T), None, where),
-                forcing,
             )
-            packed[:, cells] = pack(estimate.parameters, estimate.state, layout)
+            # Rounded as they are returned: simulate gives the same SOC for them.
+            parameters = network.physical(unit).to(getattr(torch, dtype)).double()
+            state = network.process.steady_state(parameters, forcing)
+            packed[:, cells] = pack(parameters, state, layout)
     return block.finish(packed)
 
 
+@one_thread_in_workers
 def simulate_block(
     *arrays: np.ndarray,
     names: Sequence[str],
+    space: Sequence[str],
     bedrock: Bedrock,
     layout: Layout,
     dtype: str,
@@ -172,8 +179,7 @@ def simulate_block(
     ParameterError
         If parameters have values that the equations cannot take.
     """
-    limit_threads()
-    block = _Block(dict(zip(names, arrays, strict=True)), bedrock)
+    block = _Block(arrays, names, space, bedrock)
     model = SoilCarbonModel(bedrock)
     parameters = block.stack(PARAMETER_NAMES, np.dtype(np.float64))
     problem = impossible(parameters)
@@ -248,11 +254,19 @@ def _stock(soc: Tensor, bottom: float) -> Tensor:
 class _Block:
     """The arrays of a block with space flattened, and which of its cells can be computed."""
 
-    def __init__(self, arrays: Arrays, bedrock: Bedrock) -> None:
+    def __init__(
+        self,
+        given: Sequence[np.ndarray],
+        names: Sequence[str],
+        dims: Sequence[str],
+        bedrock: Bedrock,
+    ) -> None:
+        arrays = dict(zip(names, given[: len(names)], strict=True))
+        self.positions = dict(zip(dims, given[len(names) :], strict=True))
         self.space = arrays["TSOI"].shape[2:]
         self.size = int(np.prod(self.space, dtype=np.int64))
         depth = len(self.space)
-        self.arrays: Mapping[str, np.ndarray] = {
+        self.arrays: Arrays = {
             name: array.reshape((*array.shape[: array.ndim - depth], self.size))
             if array.ndim >= depth and array.shape[array.ndim - depth :] == self.space
             else array
@@ -261,13 +275,28 @@ class _Block:
         forcing = {name: self.arrays[name] for name in FORCING_NAMES}
         found = {name: extremes(array) for name, array in forcing.items() if array.size}
         check_forcing_values(
-            forcing, bedrock=bedrock, where=f"a block of shape {self.space}", extremes=found
+            forcing,
+            bedrock=bedrock,
+            where=self.describe(),
+            name_cell=self.name_cell,
+            extremes=found,
         )
         self.forced = np.ones(self.size, dtype=bool)
         for name, ends in found.items():
             if not np.isfinite(ends).all():
                 finite = np.isfinite(forcing[name]).reshape(-1, self.size)
                 self.forced &= finite.all(axis=0)
+
+    def describe(self) -> str:
+        """Name the block by the part of the grid that it is."""
+        parts = [f"{d}[{p[0]}:{p[-1] + 1}]" for d, p in self.positions.items() if p.size]
+        return f"block {', '.join(parts)}" if parts else "the column"
+
+    def name_cell(self, cell: int) -> str:
+        """Name a flat cell by its position in the grid; a column has no name."""
+        here = np.unravel_index(cell, self.space)
+        parts = (f"{d}={p[i]}" for (d, p), i in zip(self.positions.items(), here, strict=True))
+        return f"({', '.join(parts)})" if here else ""
 
     def stack(self, names: Sequence[str], dtype: np.dtype) -> np.ndarray:
         """Stack variables of space, (name, n)."""

@@ -3,10 +3,17 @@
 import logging
 import os
 import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import torch
 
 from xbinn.errors import DeviceError
+from xbinn.learning.threads import one_thread
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _log = logging.getLogger("xbinn")
 
@@ -56,11 +63,18 @@ def _cuda_index() -> int:
     return torch.cuda.current_device()
 
 
-def limit_threads() -> None:
-    """Use one torch thread in a worker thread: parallelism comes from the blocks.
+def one_thread_in_workers(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a block function use one torch thread where it runs in a worker thread.
 
-    Without it every worker thread would start as many threads as there are cores. The main
-    thread keeps its setting.
+    Parallelism comes from the blocks: without this every worker thread would start as many
+    threads as there are cores. The main thread keeps its setting.
     """
-    if threading.current_thread() is not threading.main_thread():
-        torch.set_num_threads(1)
+
+    @wraps(function)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        if threading.current_thread() is threading.main_thread():
+            return function(*args, **kwargs)
+        with one_thread():
+            return function(*args, **kwargs)
+
+    return limited

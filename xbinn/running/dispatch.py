@@ -47,12 +47,19 @@ def run_blocks(
         The outputs, (*own dimensions, *space). Lazy where any input is chunked: building them
         computes nothing, and the graph has one task per block that computes.
     """
-    call = {"names": tuple(map(str, inputs.data_vars)), "layout": layout, "dtype": dtype, **kwargs}
+    call = {
+        "names": tuple(map(str, inputs.data_vars)),
+        "space": space,
+        "layout": layout,
+        "dtype": dtype,
+        **kwargs,
+    }
     # Not `inputs.chunks`, which refuses variables that are chunked differently.
     if any(v.chunks is not None for v in inputs.variables.values()):
         packed: Any = _lazy(function, inputs, space, layout, dtype, call)
     else:
-        packed = function(*(v.values for v in inputs.data_vars.values()), **call)
+        positions = (np.arange(inputs.sizes[dim]) for dim in space)
+        packed = function(*(v.values for v in inputs.data_vars.values()), *positions, **call)
     outputs = {o.name: _unpack(packed, o, space) for o in layout.outputs}
     outputs[STATUS.name] = outputs[STATUS.name].astype(np.int8)
     return outputs
@@ -72,6 +79,10 @@ def _lazy(
         whole = {dim: -1 for dim in variable.dims if dim in (MONTH, DEPTH)}
         data = variable.chunk(whole).data if variable.chunks else variable.values
         arguments += [data, tuple(map(str, variable.dims))]
+    for dim in space:
+        # So that a block can name its cells as the user counts them.
+        chunks = aligned.chunks.get(dim, (aligned.sizes[dim],))
+        arguments += [da.arange(aligned.sizes[dim], chunks=(chunks,)), (dim,)]
     packed: da.Array = da.blockwise(
         partial(function, **call),
         (_CHANNEL, *space),

@@ -12,6 +12,9 @@ from xbinn.variables import INPUT_NAMES
 
 Arrays = Mapping[str, np.ndarray]
 
+_MICROMETRES = 6
+"""Decimals of a depth in m that float32 can be trusted with, down to 8 m."""
+
 
 def as_tensor(array: np.ndarray, dtype: torch.dtype | None, device: torch.device) -> Tensor:
     """Turn an array into a tensor, sharing memory where type and device allow it."""
@@ -41,7 +44,11 @@ def pack_forcing(arrays: Arrays, *, dtype: torch.dtype, device: torch.device) ->
         Where the tensors go.
     """
     last_year = arrays["ALTMAX_LASTYEAR"]
-    altmax = np.maximum(arrays["ALTMAX"], last_year).astype(np.float64)
+    altmax = np.maximum(arrays["ALTMAX"], last_year)
+    if altmax.dtype == np.float32:
+        # Compared exactly with depths such as 1.2 m, which float32 puts beside the threshold.
+        altmax = altmax.astype(np.float64).round(_MICROMETRES)
+    altmax = altmax.astype(np.float64, copy=False)
     bedrock = arrays["nbedrock"]
     if bedrock.ndim == altmax.ndim and (bedrock == bedrock[:1]).all():
         bedrock = bedrock[0]

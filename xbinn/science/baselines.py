@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from xbinn.constants import INTERFACE_DEPTH, N_LAYERS
+from xbinn.constants import INTERFACE_DEPTH, KG_PER_G, N_LAYERS
 from xbinn.labels.encoding import lay_out
 from xbinn.labels.priors import default_parameters
 from xbinn.labels.sites import Sites, at_cells
@@ -37,7 +37,6 @@ from xbinn.science.settings import FitSettings
 _CPU: Final = torch.device("cpu")
 _LOG_SOC_REACH: Final = 6.0
 """How far from the training mean the network without physics can go, in ln SOC density."""
-_G_PER_KG: Final = 1e3
 
 
 @dataclass(frozen=True)
@@ -75,14 +74,15 @@ class FreeProfile:
 
     def steady_state(self, parameters: Tensor, forcing: Forcing) -> FreeState:
         """Return exp of the parameters, (layer, *batch); forcing is not looked at."""
-        return FreeState(parameters.exp() * _G_PER_KG)
+        return FreeState(parameters.exp() / KG_PER_G)
 
 
 def without_physics(
     training: Prepared, test: Sites, settings: FitSettings, *, progress: Progress | None = None
 ) -> np.ndarray:
     """SOC of the test samples from the same network without physics, (sample,) [kg m-3]."""
-    process = FreeProfile(float(on_scale(training.sites.soc, "log").mean()))
+    middle = np.average(on_scale(training.sites.soc, "log"), weights=training.sites.weight)
+    process = FreeProfile(float(middle))
     config = encoder_config(training.covariates, settings, n_outputs=len(process.parameters))
     encoder = build_encoder(config, seed=settings.options.seed)
     return _trained(BINN(encoder, process, prior="free"), training, test, settings, progress)
@@ -106,7 +106,7 @@ def clm5_defaults(ds: xr.Dataset, test: Sites, settings: FitSettings) -> np.ndar
     parameters = torch.from_numpy(np.stack([here[name] for name in PARAMETER_NAMES]))
     data = training_data(test, settings.bedrock, settings.observation, torch.float64, _CPU)
     state = SoilCarbonModel(settings.bedrock).steady_state(parameters, data.forcing)
-    modelled = observe(state.soc / _G_PER_KG, data.weights, data.site)
+    modelled = observe(state.soc * KG_PER_G, data.weights, data.site)
     return np.asarray(modelled.numpy())
 
 
@@ -123,7 +123,7 @@ def mean_profile(
         From SOC density [kg m-3] to the scale on which means are taken and returned.
     """
     values = transform(training.soc)
-    weights = _overlap(training)
+    weights = _overlap(training) * training.weight[:, None]
     total = weights.sum(axis=0)
     # Layers that no sample reaches take the mean of the deepest that one does.
     profile = np.divide(weights.T @ values, total, out=np.zeros(N_LAYERS), where=total > 0.0)

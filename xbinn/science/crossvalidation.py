@@ -21,14 +21,14 @@ VALIDATIONS: tuple[Validation, ...] = get_args(Validation)
 def hold_out(
     groups: np.ndarray, fraction: float, seed: int | None, *, values: np.ndarray | None = None
 ) -> np.ndarray:
-    """Choose whole groups at random until they hold a fraction of the members.
+    """Choose whole groups at random that hold about a fraction of the members.
 
     Parameters
     ----------
     groups : ndarray (n,)
         Group of each member.
     fraction : float
-        Share of the members to hold out, above 0 and below 1.
+        Share of the members to hold out, above 0 and below 1; with ``values``, of the groups.
     seed : int or None
         Of the choice; None for another one every time.
     values : ndarray (n,), optional
@@ -80,7 +80,7 @@ def split_profiles(
     profiles : Dataset
         Dimensions (profile, sample), coordinates lat and lon.
     fraction : float
-        Share of the profiles to test on.
+        Share of the blocks to test on, and about that of the profiles.
     block_size : float or str
         Edge of a block in degrees, or as "200 km" in an equal-area projection.
     seed : int or None

@@ -30,7 +30,7 @@ from xbinn.running.predictor import Network, Predictor, for_inference
 from xbinn.running.tensors import as_tensor, pack_forcing
 from xbinn.science.crossvalidation import VALIDATIONS, hold_out
 from xbinn.science.metrics import on_scale
-from xbinn.science.settings import FitSettings
+from xbinn.science.settings import FitSettings, check_dtype, recorded
 
 VALIDATION_FRACTION: Final = 0.15
 """Share of the sites that decide when to stop."""
@@ -82,7 +82,7 @@ def train_network(
     progress: Progress | None = None,
 ) -> History:
     """Train any network whose process model takes this forcing; it ends on the CPU."""
-    dtype = _float_dtype(settings.dtype)
+    dtype = check_dtype(settings.dtype)
     network.to(device=device)
     network.encoder.to(dtype=dtype)
     data = training_data(prepared.sites, settings.bedrock, settings.observation, dtype, device)
@@ -130,13 +130,7 @@ def fit_sites(
     used = prepared.sites
     return Model(
         Predictor(network, prepared.covariates, settings.prior, settings.bedrock),
-        settings={
-            **asdict(settings.options),
-            "observation": settings.observation,
-            "validation": settings.validation,
-            "block_size": settings.block_size,
-            "dtype": settings.dtype,
-        },
+        settings=recorded(settings),
         record=asdict(history),
         training_data={
             "fingerprint": used.fingerprint(),
@@ -176,7 +170,7 @@ def modelled_soc(model: Model, sites: Sites) -> tuple[np.ndarray, Sites]:
 
     Sites that `usable_sites` leaves out are counted in what is returned.
     """
-    predictor, dtype = model.predictor, _float_dtype(model.settings["dtype"])
+    predictor, dtype = model.predictor, check_dtype(model.settings["dtype"])
     observation = model.settings["observation"]
     sites = usable_sites(sites, predictor.prior, predictor.bedrock, observation)
     cpu = torch.device("cpu")
@@ -235,8 +229,11 @@ def only_seen_categories(
 def training_data(
     sites: Sites, bedrock: Bedrock, observation: str, dtype: torch.dtype, device: torch.device
 ) -> TrainingData[Forcing]:
-    """Tensors of sites and samples."""
+    """Tensors of sites and samples; weights of samples only where any differs from the others."""
     weights, _ = _operator(sites, bedrock, observation)
+    # Relative to the greatest, so that tiny and huge weights survive float32.
+    relative = sites.weight / sites.weight.max()
+    alike = bool((relative == 1.0).all())
     return TrainingData(
         numeric=as_tensor(sites.numeric, dtype, device),
         categorical=as_tensor(sites.categorical, torch.int64, device),
@@ -244,6 +241,7 @@ def training_data(
         site=as_tensor(sites.site, torch.int64, device),
         weights=weights.to(device=device, dtype=dtype),
         observed=as_tensor(sites.soc, dtype, device),
+        sample_weights=None if alike else as_tensor(relative, dtype, device),
     )
 
 
@@ -257,10 +255,3 @@ def _operator(sites: Sites, bedrock: Bedrock, observation: str) -> tuple[Tensor,
     ]
     found = observation_weights(observation, top, bottom, last, bedrock)
     return found.weights, found.seen
-
-
-def _float_dtype(name: str) -> torch.dtype:
-    known = {"float32": torch.float32, "float64": torch.float64}
-    if name not in known:
-        raise InputError(f"dtype={name!r} is not supported: choose 'float32' or 'float64'")
-    return known[name]

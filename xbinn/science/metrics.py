@@ -41,10 +41,10 @@ def correlation(modelled: np.ndarray, observed: np.ndarray) -> float:
     return float(np.corrcoef(modelled, observed)[0, 1])
 
 
-_SCORES: Final[Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], float], str, str]]] = {
+_SCORES: Final[Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], float], str | None, str]]] = {
     "r2": (r2, "1", "coefficient of determination, 1 - SSE/SST pooled over samples"),
-    "rmse": (rmse, "kg m-3", "root mean squared error"),
-    "bias": (bias, "kg m-3", "mean of modelled minus observed"),
+    "rmse": (rmse, None, "root mean squared error"),
+    "bias": (bias, None, "mean of modelled minus observed"),
     "correlation": (correlation, "1", "Pearson correlation of modelled and observed"),
 }
 
@@ -90,12 +90,12 @@ def score_samples(
                 values[score][row, column] = function(*pair)
     dims = ("scale", "depth_range")
     data: dict[str, Any] = {
-        name: (dims, values[name], {"units": units, "long_name": long_name})
+        name: (dims, values[name], {"long_name": long_name} | ({"units": units} if units else {}))
         for name, (_, units, long_name) in _SCORES.items()
     }
     data["n"] = (("depth_range",), n, {"units": "1", "long_name": "number of samples"})
     for name in ("rmse", "bias"):
-        data[name][2]["comment"] = "on the log scale the unit is 1 (natural logarithm)"
+        data[name][2]["comment"] = "kg m-3 on the linear scale, 1 (natural logarithm) on the log"
     return xr.Dataset(data, coords={"scale": list(SCALES), "depth_range": list(DEPTH_RANGES)})
 
 

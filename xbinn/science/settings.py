@@ -1,120 +1,273 @@
 """What a fit is asked for: checked once, in plain types that JSON can hold."""
 
+import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final, TypeVar, get_args
 
-from xbinn.errors import InputError
+import torch
+
+from xbinn.errors import InputError, UnitsError
+from xbinn.labels.units import conversion
+from xbinn.learning.losses import LOSSES
 from xbinn.learning.training import TrainingOptions
 from xbinn.model import Model
-from xbinn.options import Bedrock, Validation
-from xbinn.parameters import Prior
-from xbinn.physics.steady_state import SoilCarbonModel
+from xbinn.options import Bedrock, Dtype, EncoderName, LossName, Observation, Validation
+from xbinn.parameters import PRIORS, Prior
+
+_T = TypeVar("_T")
+_DTYPES: Final[Mapping[str, torch.dtype]] = {"float32": torch.float32, "float64": torch.float64}
+_SEEDS: Final = 2**64
+"""torch takes seeds below this."""
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """What a fit is asked for; see `xbinn.fit`."""
+    """What a fit is asked for; see `xbinn.fit`.
+
+    ``covariates`` and ``categorical`` are the names that were asked for, None for the defaults;
+    they and ``device`` are on record only, since whoever calls has made use of them already.
+    """
 
     prior: Prior
     bedrock: Bedrock
     encoder: Mapping[str, Any]
-    observation: str
+    observation: Observation
     validation: Validation | None
     block_size: float | str
     options: TrainingOptions
-    dtype: str
+    dtype: Dtype
+    tolerance: float | None = None
+    covariates: Sequence[str] | None = None
+    categorical: Sequence[str] | None = None
+    device: str | None = None
 
 
 def fit_settings(
     *,
     prior: Prior,
     bedrock: Bedrock,
-    encoder: str,
-    hidden: Sequence[int],
+    encoder: EncoderName,
+    hidden: int | Sequence[int],
     dropout: float,
-    observation: str,
+    observation: Observation,
+    loss: LossName,
+    regularization: float,
     validation: Validation | None,
     block_size: float | str,
-    dtype: str,
-    **options: Any,
+    epochs: int,
+    patience: int,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    seed: int | None,
+    dtype: Dtype,
+    tolerance: float | None = None,
+    covariates: Sequence[str] | None = None,
+    categorical: Sequence[str] | None = None,
+    device: str | None = None,
 ) -> FitSettings:
     """Check the arguments of `xbinn.fit` and bring them to plain types.
 
     Parameters
     ----------
-    prior, bedrock, encoder, hidden, dropout, observation, validation, block_size, dtype
-        As in `xbinn.fit`.
-    **options
-        Fields of `xbinn.learning.training.TrainingOptions`.
+    prior, bedrock, encoder, hidden, dropout, observation, loss, regularization, validation, \
+block_size, epochs, patience, batch_size, learning_rate, weight_decay, seed, dtype, tolerance, \
+covariates, categorical, device
+        As in `xbinn.fit`. ``hidden`` may be one width.
 
     Raises
     ------
     InputError
-        If any of them cannot be used; whole numbers are checked all at once.
+        If any of them cannot be used; it names all that cannot.
     """
-    check_dtype(dtype)
-    SoilCarbonModel(bedrock)
-    widths = {f"hidden[{i}]": (width, 1) for i, width in enumerate(hidden)}
-    least = {"epochs": 1, "patience": 1, "batch_size": 2, "seed": 0}
-    whole = _whole_numbers(
-        {name: (options[name], n) for name, n in least.items() if options[name] is not None}
-        | widths
-    )
-    numbers = ("regularization", "learning_rate", "weight_decay")
-    plain: dict[str, Any] = {name: float(options[name]) for name in numbers}
-    plain = options | plain | {name: n for name, n in whole.items() if name in least}
-    config: dict[str, Any] = {"encoder": encoder}
-    if encoder == "mlp":
-        config |= {"hidden": tuple(whole[name] for name in widths), "dropout": float(dropout)}
-    return FitSettings(
-        prior=prior,
-        bedrock=bedrock,
-        encoder=config,
-        observation=observation,
-        validation=validation,
-        block_size=block_size if isinstance(block_size, str) else float(block_size),
-        options=TrainingOptions(**plain),
-        dtype=dtype,
-    )
+    check = _Check()
+    choices = {
+        "prior": check.choice("prior", prior, PRIORS),
+        "bedrock": check.choice("bedrock", bedrock, get_args(Bedrock)),
+        "observation": check.choice("observation", observation, get_args(Observation)),
+        "validation": check.choice("validation", validation, (*get_args(Validation), None)),
+        "dtype": check.choice("dtype", dtype, _DTYPES),
+    }
+    config: dict[str, Any] = {"encoder": check.choice("encoder", encoder, get_args(EncoderName))}
+    widths, share = check.widths("hidden", hidden), check.share("dropout", dropout)
+    if config["encoder"] == "mlp":
+        config |= {"hidden": widths, "dropout": share}
+    options = {
+        "loss": check.choice("loss", loss, LOSSES),
+        "regularization": check.real("regularization", regularization, "0 or more"),
+        "epochs": check.whole("epochs", epochs, 1),
+        "patience": check.whole("patience", patience, 1),
+        "batch_size": check.whole("batch_size", batch_size, 2),
+        "learning_rate": check.real("learning_rate", learning_rate, "above 0"),
+        "weight_decay": check.real("weight_decay", weight_decay, "0 or more"),
+        "seed": None if seed is None else check.whole("seed", seed, 0, _SEEDS),
+    }
+    others: dict[str, Any] = {
+        "block_size": check.block_size("block_size", block_size),
+        "tolerance": None if tolerance is None else check.real("tolerance", tolerance, "above 0"),
+        "covariates": check.names("covariates", covariates),
+        "categorical": check.names("categorical", categorical),
+        "device": check.device("device", device),
+    }
+    check.finish()
+    return FitSettings(encoder=config, options=TrainingOptions(**options), **choices, **others)
 
 
 def settings_of(model: Model) -> FitSettings:
     """Return what a fitted model was asked for."""
-    options = {f.name: model.settings[f.name] for f in fields(TrainingOptions)}
+    given: Mapping[str, Any] = model.settings
+    options = {f.name: given[f.name] for f in fields(TrainingOptions)}
     config = dict(model.predictor.network.encoder.config)
     sizes = ("n_numeric", "n_categories", "n_outputs")
     return FitSettings(
         prior=model.predictor.prior,
         bedrock=model.predictor.bedrock,
         encoder={k: v for k, v in config.items() if k not in sizes},
-        observation=model.settings["observation"],
-        validation=model.settings["validation"],
-        block_size=model.settings["block_size"],
+        observation=given["observation"],
+        validation=given["validation"],
+        block_size=given["block_size"],
         options=TrainingOptions(**options),
-        dtype=model.settings["dtype"],
+        dtype=given["dtype"],
+        tolerance=given["tolerance"],
+        covariates=given["covariates"],
+        categorical=given["categorical"],
+        device=given["device"],
     )
 
 
-def check_dtype(dtype: str) -> None:
-    """Refuse a dtype that the solve does not run in."""
-    if dtype not in ("float32", "float64"):
-        raise InputError(f"dtype={dtype!r} is not supported: choose 'float32' or 'float64'")
+def recorded(settings: FitSettings) -> dict[str, Any]:
+    """Return what a model keeps of the settings beside its network, prior and bedrock."""
+    elsewhere = ("prior", "bedrock", "encoder", "options")
+    rest = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in elsewhere}
+    options = settings.options
+    return {f.name: getattr(options, f.name) for f in fields(options)} | rest
 
 
-def _whole_numbers(given: Mapping[str, tuple[Any, int]]) -> dict[str, int]:
-    """Turn settings, each with the least it may be, into plain integers, or name the bad ones."""
-    whole: dict[str, int] = {}
-    problems: list[str] = []
-    for name, (value, least) in given.items():
+def check_dtype(dtype: str) -> torch.dtype:
+    """Return the dtype of a name.
+
+    Raises
+    ------
+    InputError
+        If the solve does not run in it.
+    """
+    if dtype not in tuple(_DTYPES):
+        raise InputError(f"dtype={dtype!r} is not supported: choose {_listed(_DTYPES)}")
+    return _DTYPES[dtype]
+
+
+class _Check:
+    """Collects what is wrong; what is returned for a bad setting is not to be used."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def finish(self) -> None:
+        """Raise all problems at once."""
+        if self.problems:
+            listed = "; ".join(self.problems)
+            raise InputError(f"settings of the fit that cannot be used: {listed}")
+
+    def _bad(self, name: str, value: object, rule: str) -> None:
+        self.problems.append(f"{name}={value!r} (must be {rule})")
+
+    def choice(self, name: str, value: Any, known: Iterable[str | None]) -> Any:
+        """One of a few texts, or None where that is one of them."""
+        known = tuple(known)
+        if not (value is None or isinstance(value, str)) or value not in known:
+            self._bad(name, value, _listed(known))
+        return value
+
+    def whole(self, name: str, value: Any, least: int, below: int | None = None) -> int:
+        """A whole number, not a truth value."""
         try:
-            whole[name] = operator.index(value)
+            number = operator.index(_not_bool(value))
         except TypeError:
-            problems.append(f"{name}={value!r} (must be a whole number)")
-            continue
-        if whole[name] < least:
-            problems.append(f"{name}={value!r} (must be {least} or more)")
-    if problems:
-        raise InputError(f"settings of the fit that cannot be used: {'; '.join(problems)}")
-    return whole
+            self._bad(name, value, "a whole number")
+            return least
+        if number < least:
+            self._bad(name, value, f"{least} or more")
+        elif below is not None and number >= below:
+            self._bad(name, value, f"below {below}")
+        return number
+
+    def widths(self, name: str, value: Any) -> tuple[int, ...]:
+        """One whole number or several."""
+        try:
+            return (self.whole(name, operator.index(_not_bool(value)), 1),)
+        except TypeError:
+            pass
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            self._bad(name, value, "a whole number or a sequence of them")
+            return ()
+        return tuple(self.whole(f"{name}[{i}]", width, 1) for i, width in enumerate(value))
+
+    def real(self, name: str, value: Any, rule: str) -> float:
+        """A finite number that keeps a rule."""
+        number = _number(value)
+        if number is None or not math.isfinite(number):
+            self._bad(name, value, f"a number, {rule}")
+        elif not _RULES[rule](number):
+            self._bad(name, value, rule)
+        return number or 0.0
+
+    def share(self, name: str, value: Any) -> float:
+        """A share that leaves something."""
+        return self.real(name, value, "a share from 0 to below 1")
+
+    def block_size(self, name: str, value: Any) -> float | str:
+        """A number of degrees or a text such as "200 km"."""
+        number = _number(value)
+        if isinstance(value, str):
+            try:
+                number = conversion(name, value, "m")[0]
+            except UnitsError:
+                number = None
+        if number is None or not (math.isfinite(number) and number > 0.0):
+            self._bad(name, value, 'a positive number of degrees, or a length such as "200 km"')
+        return value if isinstance(value, str) else number or 0.0
+
+    def names(self, name: str, value: Any) -> list[str] | None:
+        """Names of variables, one or several."""
+        if value is None:
+            return None
+        given = [value] if isinstance(value, str) or not isinstance(value, Iterable) else value
+        listed = list(given)
+        if not all(isinstance(v, str) for v in listed):
+            self._bad(name, value, "a sequence of names of variables")
+        return [str(v) for v in listed]
+
+    def device(self, name: str, value: Any) -> Any:
+        """A text; whether there is such a device is asked elsewhere."""
+        if value is not None and not isinstance(value, str):
+            self._bad(name, value, "a text such as 'auto', 'cpu' or 'cuda:0'")
+        return value
+
+
+_RULES: Final[Mapping[str, Callable[[float], bool]]] = {
+    "0 or more": lambda x: x >= 0.0,
+    "above 0": lambda x: x > 0.0,
+    "a share from 0 to below 1": lambda x: 0.0 <= x < 1.0,
+}
+
+
+def _not_bool(value: _T) -> _T:
+    if isinstance(value, bool):
+        raise TypeError("a truth value is no number")
+    return value
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool | str):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _listed(known: Iterable[str | None]) -> str:
+    *first, last = (repr(value) for value in known)
+    return f"{', '.join(first)} or {last}"
