@@ -49,9 +49,18 @@ def ordered_sum(terms: Tensor) -> Tensor:
     ``Tensor.sum`` chooses its order by the position in the batch; this one does not, so that the
     result of a column never depends on its neighbours.
     """
-    total = terms[0].clone()
-    for term in terms[1:]:
+    first, *rest = terms.unbind(0)
+    total = first.clone()
+    for term in rest:
         total = total + term
+    return total
+
+
+def weighted_sum(terms: Tensor, weights: Sequence[float]) -> Tensor:
+    """Sum over the first axis with a weight for each term, in the order of `ordered_sum`."""
+    total = terms[0] * weights[0]
+    for term, weight in zip(terms.unbind(0)[1:], weights[1:], strict=True):
+        total = torch.add(total, term, alpha=weight)
     return total
 
 
@@ -90,4 +99,4 @@ def integrate(density: Tensor) -> Tensor:
     Tensor
         (*batch) [X m-2].
     """
-    return ordered_sum(density * layer_constant(constants.LAYER_THICKNESS, density))
+    return weighted_sum(density, constants.LAYER_THICKNESS[: constants.N_LAYERS])

@@ -13,7 +13,6 @@ from xbinn.constants import (
     DAYS_PER_YEAR,
     INTERFACE_DEPTH,
     KG_PER_G,
-    LAYER_THICKNESS,
     LITTER_POOLS,
     MONTHS_PER_YEAR,
     N_LAYERS,
@@ -201,7 +200,4 @@ def baseline_residence_time(parameters: Tensor, forcing: Forcing, state: SteadyS
 
 def _stocks(density: Tensor) -> Tensor:
     """Integrate over depth by pool, (pool, layer, *batch) [X m-3] -> (pool, *batch) [X m-2]."""
-    total = density[:, 0] * LAYER_THICKNESS[0]
-    for j in range(1, N_LAYERS):
-        total = torch.add(total, density[:, j], alpha=LAYER_THICKNESS[j])
-    return total
+    return integrate(density.transpose(0, 1))

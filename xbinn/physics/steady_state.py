@@ -22,7 +22,7 @@ from xbinn.physics.column import layer_mask, ordered_sum, time_unit
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.inputs import allocation, input_density
 from xbinn.physics.mixing import Mixing, closed_mixing, closed_shape, published_mixing
-from xbinn.physics.scalars import annual_scalars, depth_scalar
+from xbinn.physics.scalars import AnnualScalars, annual_scalars, depth_scalar
 from xbinn.physics.solver import solve
 from xbinn.variables import FORCING_NAMES
 
@@ -188,19 +188,15 @@ class SoilCarbonModel:
         fraction = allocation(parameter(parameters, "beta"), layers, forcing.allocated)
         inputs = input_density(forcing.inputs.to(dtype), fraction, unit=unit)
 
-        decomposes = (scalars.soil != 0.0) & exists
-        litter_decomposes = (scalars.litter != 0.0) & exists
-        supplied = torch.where(forcing.allocated, exists, layer_mask(torch.ones_like(layers)))
+        has_steady_state, soil_holds, litter_holds = _decided_by_climate(
+            scalars, exists, forcing, mixing
+        )
         # Rows that hold nothing get the rate 1: k may be 0 there, and 0/0 is no pool.
-        soil = torch.where(reach(decomposes, mixing), scalars.soil * depth, 1.0)
-        litter = torch.where(reach(litter_decomposes, mixing), scalars.litter * depth, 1.0)
+        soil = torch.where(soil_holds, scalars.soil * depth, 1.0)
+        litter = torch.where(litter_holds, scalars.litter * depth, 1.0)
         turnover = turnover_rates(parameters)
         rates = decomposition_rates(turnover, soil, litter)
         moves = transfers(parameters, dtype)
-        # By the climate alone, before anything can underflow: the same in every precision. Litter
-        # scalars are zero wherever soil scalars are.
-        trapped = (supplied & ~litter_decomposes).any(0)
-        has_steady_state = ~(trapped & (forcing.inputs > 0.0).any(0))
         pools = solve(rates, moves, mixing, inputs)
         if not bool(has_steady_state.all()):
             pools = torch.where(has_steady_state, pools, torch.nan)
@@ -221,10 +217,27 @@ class SoilCarbonModel:
         )
 
 
-def reach(decomposes: Tensor, mixing: Mixing) -> Tensor:
+def _decided_by_climate(
+    scalars: AnnualScalars, exists: Tensor, forcing: Forcing, mixing: Mixing
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Whether there is a steady state (n), and where soil and litter pools can hold carbon.
+
+    By the climate scalars alone, before anything can underflow: the same in every precision.
+    """
+    litter = (scalars.litter != 0.0) & exists
+    # Litter scalars are zero wherever soil scalars are: the common case needs no more.
+    if torch.equal(litter, exists):
+        return torch.ones_like(forcing.allocated), exists, exists
+    soil = (scalars.soil != 0.0) & exists
+    surface = torch.zeros_like(exists)
+    surface[0] = True
+    supplied = torch.where(forcing.allocated, exists, surface)
+    trapped = (supplied & ~litter).any(0) & (forcing.inputs > 0.0).any(0)
+    return ~trapped, _reached(soil, mixing), _reached(litter, mixing)
+
+
+def _reached(decomposes: Tensor, mixing: Mixing) -> Tensor:
     """Layers from which mixing brings carbon to where it decomposes, (layer, n), boolean."""
-    if bool(decomposes.all()):
-        return decomposes
     reached = decomposes.clone()
     downward, upward = mixing.upper > 0.0, mixing.lower > 0.0
     for j in range(N_LAYERS - 2, -1, -1):

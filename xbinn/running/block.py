@@ -20,7 +20,7 @@ from xbinn.labels.priors import impossible
 from xbinn.options import Bedrock
 from xbinn.parameters import PARAMETER_NAMES
 from xbinn.physics import processes as diagnostics
-from xbinn.physics.column import layer_mask, ordered_sum
+from xbinn.physics.column import layer_mask, ordered_sum, weighted_sum
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.steady_state import SoilCarbonModel, SteadyState
 from xbinn.running.device import choose_device, one_thread_in_workers
@@ -234,7 +234,9 @@ def pack(parameters: Tensor, state: SteadyState, layout: Layout) -> np.ndarray:
         values["carbon_closure"] = diagnostics.carbon_closure(state)
     for output in layout.outputs[:-1]:
         packed[output.channels] = values[output.name]
-    finite = torch.isfinite(ordered_sum(state.pools)).all(0)
+    # Coarse woody debris may overflow where SOC does not: it counts only where it is returned.
+    held = ordered_sum(state.pools) if "pools" in layout.groups else soc
+    finite = torch.isfinite(held).all(0)
     status = torch.where(finite, int(Status.VALID), int(Status.NONFINITE))
     status = torch.where(state.has_steady_state, status, int(Status.NO_STEADY_STATE))
     if bool(status.any()):
@@ -246,9 +248,8 @@ def pack(parameters: Tensor, state: SteadyState, layout: Layout) -> np.ndarray:
 def _stock(soc: Tensor, bottom: float) -> Tensor:
     """SOC from the surface to a depth, (layer, n) [kg m-3] -> (n) [kg m-2]."""
     overlap = interval_overlap(0.0, bottom)
-    return ordered_sum(
-        torch.stack([row * metres for row, metres in zip(soc, overlap, strict=True) if metres])
-    )
+    layers = sum(metres > 0.0 for metres in overlap)
+    return weighted_sum(soc[:layers], overlap[:layers])
 
 
 class _Block:
