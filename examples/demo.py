@@ -86,7 +86,10 @@ def predict(grid: xr.Dataset, model: xbinn.Model, out: Path) -> xr.Dataset:
         print(flush=True)
         writing.result()
     prediction = xr.open_zarr(out / "prediction.zarr", decode_coords="all").load()
-    # Zarr keeps attributes as JSON, without their type; CF wants that of the variable.
+    # Zarr keeps attributes as JSON, without their type, and a fill value for everything; CF wants
+    # flags of the type of the variable, and coordinates that miss nothing.
+    for coordinate in prediction.coords.values():
+        coordinate.encoding["_FillValue"] = None
     flags = prediction["status"].attrs
     flags["flag_values"] = np.array(flags["flag_values"], dtype=prediction["status"].dtype)
     prediction.to_netcdf(out / "prediction.nc", engine="h5netcdf")

@@ -116,7 +116,7 @@ def test_other_odd_columns_have_one(ordinary, name, dtype):
 
 
 def test_mixing_does_not_excuse_carbon_supplied_to_a_dead_layer(ordinary):
-    # It would carry the carbon out in the end, at stocks of 1e5 kg m-2.
+    # It would carry the carbon out in the end, at stocks beyond those of any soil.
     assert_only_bad_is_nan(no_cwd(spoil(ordinary, water=(DEAD_LAYER, 0.0))).solve())
 
 
