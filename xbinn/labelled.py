@@ -14,7 +14,7 @@ from xbinn.labels.encoding import (
     output_attributes,
     output_coordinates,
 )
-from xbinn.labels.space import spatial_dims
+from xbinn.labels.space import check_axes, spatial_dims
 from xbinn.labels.units import dequantify
 from xbinn.running.block import Layout
 from xbinn.running.dispatch import run_blocks
@@ -63,6 +63,7 @@ def run_labelled(
     space = tuple(
         dict.fromkeys((*spatial_dims(inputs), *(d for d in others if d not in (MONTH, DEPTH))))
     )
+    check_axes(ds, space)
     sizes = {dim: inputs.sizes[dim] for dim in space}
     laid_out = {
         name: lay_out(da, tuple(str(d) for d in da.dims if d not in sizes), sizes)

@@ -15,6 +15,7 @@ from xbinn.errors import CoordinateError
 from xbinn.labels.neighbours import NO_VALID_CELL, OUTSIDE
 from xbinn.labels.space import (
     BAD_COORDINATES,
+    check_axes,
     find_coordinates,
     nearest_cells,
     spatial_dims,
@@ -446,3 +447,10 @@ def test_real_points_are_a_lattice(real_points: xr.Dataset) -> None:
     lat, lon = real_points["lat"].values, real_points["lon"].values
     found = nearest_cells(real_points, lat + 0.9, lon + 1.2, valid=np.ones(lat.size, bool))
     np.testing.assert_array_equal(found.cell, np.arange(lat.size))
+
+
+def test_axes_that_do_not_tell_cells_apart() -> None:
+    ds = xr.Dataset(coords={"lat": [1.0, 1.0, 2.0], "lon": [0.0, np.nan]})
+    with pytest.raises(CoordinateError, match=r"lat holds \[1.0\] more than once; lon holds NaN"):
+        check_axes(ds, ("lat", "lon"))
+    check_axes(ds.drop_vars(["lat", "lon"]), ("lat", "lon"))

@@ -186,6 +186,31 @@ def find_coordinates(ds: xr.Dataset) -> SpatialCoordinates:
     return _checked(ds, dims, lat, lon, None)
 
 
+def check_axes(ds: xr.Dataset, space: tuple[str, ...]) -> None:
+    """Refuse axes that name a place twice or not at all; dimensions without coordinate are fine.
+
+    Raises
+    ------
+    CoordinateError
+        If a coordinate along ``space`` is duplicated or NaN.
+    """
+    problems: list[str] = []
+    for dim in space:
+        index = ds.indexes.get(dim)
+        if index is None:
+            continue
+        if index.nlevels == 1 and index.hasnans:
+            problems.append(f"{dim} holds NaN")
+        elif not index.is_unique:
+            repeated = index[index.duplicated()].unique()[:5].tolist()
+            problems.append(f"{dim} holds {repeated} more than once")
+    if problems:
+        raise CoordinateError(
+            f"coordinates that do not tell cells apart: {'; '.join(problems)}; drop them, as in "
+            f'ds.drop_duplicates("{space[0]}")'
+        )
+
+
 def _projected(crs: pyproj.CRS | None) -> bool:
     return crs is not None and bool(crs.is_projected)
 
