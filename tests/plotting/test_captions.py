@@ -55,10 +55,12 @@ def test_lines_are_broken_but_units_are_not() -> None:
     assert wrap("first\nsecond", 9.0, 8) == "first\nsecond"
 
 
-def test_caption_lies_inside_the_figure_and_below_the_axes() -> None:
+@pytest.mark.parametrize("dpi", [72, 80, 100, 150, 300])
+def test_caption_lies_inside_the_figure_and_below_the_axes(dpi: int) -> None:
     figure, ax = plt.subplots(figsize=(4, 3), layout="constrained")
     ax.set_xlabel("time (s)")
     add_caption(figure, "What is drawn, in which units, from which data. " * 5)
+    figure.set_dpi(dpi)  # letters are hinted to the dots of the file that is written
     figure.canvas.draw()
     caption = figure._supxlabel
     assert caption.get_text().count("\n") >= 3
