@@ -1,4 +1,4 @@
-"""The comparison of settings runs, marks the shipped ones and never sees the demo's test blocks."""
+"""The search for settings runs, keeps the better ones and never sees the demo's test blocks."""
 
 import importlib
 import json
@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 
 from xbinn import datasets, options
+from xbinn.learning import encoder
 from xbinn.science.crossvalidation import split_profiles
 
 ROOT = Path(__file__).parents[1]
@@ -41,48 +42,63 @@ def places(profiles: xr.Dataset) -> set[tuple[float, float]]:
     return set(zip(profiles["lat"].values.tolist(), profiles["lon"].values.tolist(), strict=True))
 
 
-def test_json_holds_every_split_and_sorts_by_both_scores():
-    results = json.loads(run("--json"))
-    assert results["seeds"] == [1, 2]
-    candidates = results["candidates"]
-    sums = [np.mean(c["r2"]) + np.mean(c["log_r2"]) for c in candidates]
-    assert sums == sorted(sums, reverse=True)
-    shipped = next(c for c in candidates if c["shipped"])
-    assert shipped["name"] == "shipped"
-    assert shipped["settings"]["dropout"] == options.DROPOUT
-    for candidate in candidates:
-        both = np.add(candidate["r2"], candidate["log_r2"])
-        difference = both - np.add(shipped["r2"], shipped["log_r2"])
-        assert both.shape == (2,)
-        assert np.isfinite(both).all()
-        assert candidate["gain"] == pytest.approx(difference.mean())
+def test_json_holds_every_candidate_and_the_choice_comes_first():
+    found = json.loads(run("--json"))
+    # Two candidates meet two splits, and the better one another.
+    assert [len(c["scores"]) for c in found] == [3, 2]
+    assert np.isfinite([s for c in found for s in c["scores"]]).all()
+    assert found[0]["choice"] != found[1]["choice"]
 
 
-def test_table_has_a_line_for_each_candidate_and_marks_the_shipped_one(settings):
-    changes = [{"dropout": 0.1}, {}]
-    r2 = [np.array([0.5, 0.6]), np.array([0.4, 0.3])]
-    found = [settings.Scores(c, settings.SHIPPED, v, v) for c, v in zip(changes, r2, strict=True)]
-    _, body = settings.table(found, (1, 2)).split("\n\n")
-    lines = body.splitlines()[1:]
-    assert lines[0].split() == [
-        "dropout=0.1",
-        *("0.550 0.071 " * 2).split(),
-        "1.100",
-        "+0.400",
-        "0.200",
-    ]
-    assert lines[1].split() == ["*", "shipped", *("0.350 0.071 " * 2).split(), "0.700"]
+def test_fewer_candidates_meet_more_splits(settings):
+    asked = []
+
+    def score(jobs):
+        asked.append([seed for _, seed in jobs])
+        return [[choice["dropout"], 0.0] for choice, _ in jobs]
+
+    found = [settings.Candidate({"dropout": d}) for d in (0.1, 0.4, 0.2, 0.3)]
+    ranked = settings.search(score, found, ((4, 2), (2, 3), (1, 1)))
+    assert [c.choice["dropout"] for c in ranked] == [0.4, 0.3, 0.2, 0.1]
+    assert [len(c.scores) for c in ranked] == [6, 5, 2, 2]
+    assert asked == [[1, 2] * 4, [3, 4, 5] * 2, [6]]
 
 
-def test_inner_splits_never_hold_a_test_profile_of_the_demo(settings, monkeypatch):
+def test_table_names_the_choice_first_and_the_published_settings(settings):
+    best = settings.Candidate({"dropout": 0.1, "reach": settings.NO_CLIP}, [[0.5, 0.7], [0.6, 0.8]])
+    published = settings.Candidate(settings.PUBLISHED, [[0.4, 0.5], [0.3, 0.4]])
+    _, _, _, first, second = settings.table([best, published]).splitlines()
+    assert first.split() == ["2", "0.550", "0.750", "1.300", "0.100", "dropout=0.1,", "reach=none"]
+    assert second.split() == ["2", "0.350", "0.450", "0.800", "0.100", "published"]
+
+
+def test_what_is_shipped_is_among_what_is_searched(settings):
+    shipped = options
+    assert shipped.LEARNING_RATE in settings.VALUES["learning_rate"]
+    assert shipped.WEIGHT_DECAY in settings.VALUES["weight_decay"]
+    assert encoder.REACH in settings.VALUES["reach"]
+    assert encoder.CATEGORY_DROPOUT in settings.VALUES["category_dropout"]
+    for name in ("epochs", "patience", "batch_size", "dropout", "regularization"):
+        assert getattr(shipped, name.upper()) in settings.VALUES[name]
+
+
+def test_a_choice_reaches_the_fit(settings):
+    asked = settings.settings_of({**settings.PUBLISHED, "averaging": 0.9, "reach": 3.0}, 7)
+    assert asked.options.seed == 7
+    assert asked.options.averaging == 0.9
+    assert asked.options.learning_rate == settings.PUBLISHED["learning_rate"]
+    assert asked.encoder["reach"] == 3.0
+    assert asked.encoder["category_dropout"] == 0.0
+
+
+def test_the_search_never_holds_a_test_profile_of_the_demo(settings, monkeypatch):
     monkeypatch.delenv("XBINN_DATA", raising=False)
     fraction, seed = settings.FRACTION, settings.DEMO_SEED
     demo = runpy.run_path(str(ROOT / "examples" / "demo.py"))
     assert (demo["SEED"], demo["TEST_FRACTION"]) == (seed, fraction)
     profiles = datasets.open_profiles()
     learnt, tested = split_profiles(profiles, fraction=fraction, seed=seed)
-    splits = settings.inner_splits(profiles, settings.INNER_SEEDS)
-    assert len({frozenset(places(held)) for _, held in splits}) == len(settings.INNER_SEEDS)
-    for training, held in splits:
-        assert not places(tested) & (places(training) | places(held))
-        assert training.sizes["profile"] + held.sizes["profile"] == learnt.sizes["profile"]
+    settings.training_data.cache_clear()
+    _, training = settings.training_data()
+    assert places(training) == places(learnt)
+    assert not places(training) & places(tested)

@@ -12,10 +12,10 @@ Dtype = Literal["float32", "float64"]
 
 HIDDEN: Final = (128, 128)
 DROPOUT: Final = 0.2
-REGULARIZATION: Final = 1e-3
+REGULARIZATION: Final = 1e-4
 BLOCK_SIZE: Final = 2.0
-EPOCHS: Final = 40
+EPOCHS: Final = 50
 PATIENCE: Final = 15
-BATCH_SIZE: Final = 128
+BATCH_SIZE: Final = 256
 LEARNING_RATE: Final = 3e-3
-WEIGHT_DECAY: Final = 0.1
+WEIGHT_DECAY: Final = 0.3

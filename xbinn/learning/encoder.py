@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from xbinn.errors import InputError
 from xbinn.options import DROPOUT, HIDDEN
 
-CATEGORY_DROPOUT: Final = 0.2
+CATEGORY_DROPOUT: Final = 0.5
 EMBEDDING_WIDTH: Final = 5
 """Length of the vector that stands for one category (as published)."""
 NEGATIVE_SLOPE: Final = 0.3
@@ -27,8 +27,6 @@ NEGATIVE_SLOPE: Final = 0.3
 TEMPERATURE_RANGE: Final = (10.0, 109.0)
 """Range of the learnable divisor before the sigmoid (as published; it starts in the middle)."""
 REACH: Final = 2.0
-"""Standard deviations at which a covariate is clipped: beyond, a place is merely extreme. Without
-it a few outlying sites set the slope with which unseen places are extrapolated."""
 _EMBEDDING_SCALE: Final = 0.3
 # Less than a standardised covariate has: a category must earn its say.
 _CONSTANT_GAIN: Final = 10.0
@@ -86,7 +84,7 @@ class Encoder(nn.Module):
     """Multilayer perceptron with embedded categories and its own standardisation.
 
     The published network, plus three things that help in places it has not seen: covariates are
-    clipped at `REACH`, categories are left out at random, and the last layer starts wide.
+    clipped at `reach`, categories are left out at random, and the last layer starts wide.
 
     Parameters
     ----------
@@ -104,6 +102,9 @@ class Encoder(nn.Module):
     category_dropout : float
         Share of categories taken for missing while training, so that the missing class learns
         what can be said without the category.
+    reach : float
+        Standard deviations at which a covariate is clipped: beyond, a place is merely extreme.
+        Without it a few outlying sites set the slope with which unseen places are extrapolated.
 
     Attributes
     ----------
@@ -123,6 +124,7 @@ class Encoder(nn.Module):
         hidden: Sequence[int] = HIDDEN,
         dropout: float = DROPOUT,
         category_dropout: float = CATEGORY_DROPOUT,
+        reach: float = REACH,
     ) -> None:
         super().__init__()
         if n_numeric + len(n_categories) == 0:
@@ -134,6 +136,8 @@ class Encoder(nn.Module):
         wrong = [f"{name}={share}" for name, share in shares.items() if not 0.0 <= share < 1.0]
         if wrong:
             raise InputError(f"not a share from 0 to below 1: {', '.join(wrong)}")
+        if not reach > 0.0:
+            raise InputError(f"reach={reach} clips every covariate to one value: give more than 0")
         self.config: dict[str, Any] = {
             "encoder": "mlp",
             "n_numeric": int(n_numeric),
@@ -142,8 +146,10 @@ class Encoder(nn.Module):
             "hidden": [int(width) for width in hidden],
             "dropout": float(dropout),
             "category_dropout": float(category_dropout),
+            "reach": float(reach),
         }
         self.category_dropout = category_dropout
+        self.reach = float(reach)
         self.register_buffer("mean", torch.zeros(n_numeric))
         self.register_buffer("scale", torch.ones(n_numeric))
         self.embeddings = nn.ModuleList(nn.Embedding(k + 1, EMBEDDING_WIDTH) for k in n_categories)
@@ -201,7 +207,7 @@ class Encoder(nn.Module):
         Tensor
             ``(n, n_outputs)``. A row with a NaN covariate is NaN.
         """
-        parts = [((numeric - self.mean) / self.scale).clamp(-REACH, REACH)]
+        parts = [((numeric - self.mean) / self.scale).clamp(-self.reach, self.reach)]
         for codes, embed, known in zip(
             categorical.unbind(1), self.embeddings, self.config["n_categories"], strict=True
         ):
