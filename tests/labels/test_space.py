@@ -1,5 +1,6 @@
 """Coordinates, CRS, nearest cells and spatial blocks."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from xbinn.errors import CoordinateError
 from xbinn.labels.neighbours import NO_VALID_CELL, OUTSIDE
 from xbinn.labels.space import (
     BAD_COORDINATES,
+    CellSearch,
     check_axes,
     find_coordinates,
     nearest_cells,
@@ -264,6 +266,80 @@ def test_scattered_points(tolerance: float | None) -> None:
     np.testing.assert_array_equal(found.cell, expected)
     assert set(found.reason[found.cell < 0]) == {OUTSIDE, NO_VALID_CELL}
     assert (nearest_cells(ds, lat, lon, valid=np.zeros(500, bool)).cell == -1).all()
+
+
+SEARCHED: dict[str, Callable[[], xr.Dataset]] = {
+    **VARIANTS,
+    "list": lambda: grid().stack(cell=("lat", "lon")).reset_index("cell"),
+    "projected": lambda: projected().isel(y=slice(0, None, 4), x=slice(0, None, 3)),
+    "scattered": lambda: scattered().assign_coords(
+        lat=("cell", RNG.uniform(30, 35, 500)), lon=("cell", RNG.uniform(-110, -103, 500))
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SEARCHED)
+@pytest.mark.parametrize("tolerance", [None, 0.9, 300.0])
+def test_candidates_are_all_that_can_be_chosen(case: str, tolerance: float | None) -> None:
+    ds = SEARCHED[case]()
+    if case == "projected" and tolerance is not None:
+        tolerance *= 1e5
+    search = CellSearch(ds, *(c[:20] for c in SITES), tolerance=tolerance)
+    n_cells = int(np.prod([ds.sizes[d] for d in spatial_dims(ds)]))
+    near = np.zeros(n_cells, bool)
+    near[search.candidates()] = True
+    assert near.any()
+    assert near.all() == (tolerance in (300.0, 3e7))
+    valid = np.random.default_rng(4).random(n_cells) < 0.5
+    expected, found = search.nearest(valid), search.nearest(valid & near)
+    np.testing.assert_array_equal(found.cell, expected.cell)
+    np.testing.assert_array_equal(found.reason, expected.reason)
+    # What a candidate is for: if all others are invalid, some profile gets it.
+    for cell in search.candidates()[:20]:
+        alone = np.zeros(n_cells, bool)
+        alone[cell] = True
+        assert (search.nearest(alone).cell == cell).any()
+
+
+def test_positions_are_those_of_the_cells() -> None:
+    for dims in (("lat", "lon"), ("lon", "lat")):
+        ds = grid(dims=dims)
+        place = xr.broadcast(ds["lat"], ds["lon"])
+        lat, lon = (c.transpose(*dims).values.ravel() for c in place)
+        cell = np.array([3, 0, 149, 77])
+        found = CellSearch(ds, [], []).positions(cell)
+        np.testing.assert_array_equal(found, (lat[cell], lon[cell]))
+    ds = projected()
+    lat, lon = CellSearch(ds, [], []).positions(np.array([51]))
+    to_degrees = pyproj.Transformer.from_crs("EPSG:5070", "EPSG:4326", always_xy=True)
+    assert to_degrees.transform(ds.x[1].item(), ds.y[1].item()) == (lon[0], lat[0])
+
+
+def test_a_fine_grid_is_searched_without_a_list_of_its_cells() -> None:
+    lat, lon = np.linspace(-60, 80, 4000), np.linspace(-180, 179.9, 10_000)
+    ds = xr.Dataset(coords={"lat": lat, "lon": lon})
+    ds["ALTMAX"] = (("lat", "lon"), np.broadcast_to(np.float32(0.0), (4000, 10_000)))
+    tracemalloc.start()
+    try:
+        search = CellSearch(ds, *SITES)
+        near = search.candidates()
+        valid = np.zeros(lat.size * lon.size, bool)
+        valid[near] = True
+        found = search.nearest(valid)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (found.cell >= 0).all()
+    # A byte a cell for the flags of each, and no number of 8 bytes.
+    assert peak < 4 * valid.size
+
+
+def test_chunked_places_are_computed_once(raise_if_dask_computes: Any) -> None:
+    ds = scattered()
+    with raise_if_dask_computes(max_computes=1):
+        where = find_coordinates(ds.chunk(cell=50))
+    np.testing.assert_array_equal(where.y, find_coordinates(ds).y)
+    np.testing.assert_array_equal(where.x, find_coordinates(ds).x)
 
 
 @pytest.mark.parametrize("crs", [None, "EPSG:3035"])

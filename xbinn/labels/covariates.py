@@ -159,17 +159,20 @@ def covariate_arrays(ds: xr.Dataset, spec: CovariateSpec) -> xr.Dataset:
     converted = convert_units({n: as_float(plain[n]) for n in units}, units)
     arrays: dict[str, xr.DataArray] = {}
     for name, da in converted.items():
-        arrays[name] = lay_out(da.where(np.isfinite(da)), (), space)
+        # On the variable: aligning coordinates with themselves takes longer than the values.
+        finite = da.variable.where(np.isfinite(da.variable))
+        arrays[name] = lay_out(da.copy(deep=False, data=finite.data), (), space)
         arrays[name].attrs = {"units": units[name]}
     for name, categories in spec.categorical:
+        da = plain[name]
         codes = xr.apply_ufunc(
             _codes,
-            plain[name],
+            da.variable,
             kwargs={"categories": categories},
             dask="parallelized",
             output_dtypes=[np.int64],
         )
-        arrays[name] = lay_out(codes, (), space)
+        arrays[name] = lay_out(da.copy(deep=False, data=codes.data), (), space)
         arrays[name].attrs = {"units": "1"}
     return xr.Dataset(arrays)
 

@@ -1,8 +1,10 @@
-"""The nearest valid cell of a point: numpy only, cells on a lattice or scattered.
+"""The cells near a point and the nearest valid one: numpy only, on a lattice or scattered.
 
 Coordinates are degrees on the sphere (``spherical``) or lengths in a plane.
 """
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -32,6 +34,63 @@ _CANDIDATES: Final = 2_000_000
 """Distances held at once."""
 
 
+@dataclass(frozen=True)
+class NearestCells:
+    """Flat cell of each point (n,), -1 without one, and ``reason`` (n,), empty with one."""
+
+    cell: Integers
+    reason: Texts
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Rows and columns, rising, and the flat cell, of ``n_cells``, at each of their crossings.
+
+    ``cell_at`` takes positions among rows and columns, which broadcast, and gives -1 where there
+    is no cell. It is a function because a fine grid has more crossings than are worth listing.
+    """
+
+    rows: Floats  # (row,)
+    columns: Floats  # (column,)
+    n_cells: int
+    cell_at: Callable[[Integers, Integers], Integers]
+
+
+def lattice_of_axes(y: Floats, x: Floats, *, y_first: bool) -> Lattice:
+    """Lattice of a regular grid by its axes (ny,), (nx,) in any order, y counted first or last."""
+    down, right = np.argsort(y), np.argsort(x)
+    step_y, step_x = (x.size, 1) if y_first else (1, y.size)
+    return Lattice(
+        y[down],
+        x[right],
+        y.size * x.size,
+        lambda i, j: np.asarray(down[i] * step_y + right[j] * step_x),
+    )
+
+
+def lattice_of_cells(y: Floats, x: Floats) -> Lattice | None:
+    """Find the lattice of cells (n,) that were cut from a grid; None where they lie on none.
+
+    Raises
+    ------
+    CoordinateError
+        If cells share their place.
+    """
+    place = np.stack([y, x], axis=1)
+    _, first, counts = np.unique(place, axis=0, return_index=True, return_counts=True)
+    if (counts > 1).any():
+        example = int(first[counts > 1][0])
+        raise CoordinateError(
+            f"{int((counts - 1).sum())} cells lie at the place of another, such as cell {example} "
+            f"at {place[example].tolist()}: keep one each, for example with ds.isel"
+        )
+    found = lattice_of(y, x)
+    if found is None:
+        return None
+    rows, columns, cells = found
+    return Lattice(rows, columns, y.size, lambda i, j: np.asarray(cells[i, j]))
+
+
 def lattice_of(y: Floats, x: Floats) -> tuple[Floats, Floats, Integers] | None:
     """Find rows, columns and the cell at each crossing (-1: none) of cells cut from a grid.
 
@@ -48,91 +107,159 @@ def lattice_of(y: Floats, x: Floats) -> tuple[Floats, Floats, Integers] | None:
     return rows, columns, cells
 
 
-def nearest_on_lattice(
-    rows: Floats,  # (row,) rising
-    columns: Floats,  # (column,) rising
-    cells: Integers,  # (row, column), -1 where there is none
-    y: Floats,  # (n,)
-    x: Floats,  # (n,)
-    *,
-    valid: Flags,  # (cell,)
-    tolerance: float | None,
-    spherical: bool,
-) -> tuple[Integers, Texts]:
-    """Find cell (n,) and reason (n,): the nearest valid one within the tolerance per axis."""
-    half_rows, half_columns = _half_cells(rows, columns, spherical, tolerance)
-    index = np.arange(columns.size)
-    if spherical:
-        columns = np.concatenate([columns - 360, columns, columns + 360])
-        half_columns, index = np.tile(half_columns, (1, 3)), np.tile(index, 3)
-    low_y, high_y = _window(rows, half_rows, y)
-    low_x, high_x = _window(columns, half_columns, x)
-    deep, wide = int((high_y - low_y).max(initial=1)), int((high_x - low_x).max(initial=1))
-    cell = np.full(y.size, -1, dtype=np.int64)
-    reason = np.full(y.size, OUTSIDE, dtype=_longest())
-    step = max(1, _CANDIDATES // (deep * wide))
-    for start in range(0, y.size, step):
-        part = (slice(start, start + step), None, None)
-        i = low_y[part] + np.arange(deep)[:, None]  # (n, deep, 1)
-        j = low_x[part] + np.arange(wide)  # (n, 1, wide)
-        inside = (i < high_y[part]) & (j < high_x[part])
-        i, j = np.minimum(i, rows.size - 1), np.minimum(j, columns.size - 1)
-        candidate = cells[i, index[j]]
-        inside &= candidate >= 0
-        far = _separation(y[part], x[part], rows[i], columns[j], spherical)
-        far = np.where(inside & valid[candidate], far, np.inf).reshape(len(i), -1)
-        # Of equally near cells the first in rising order of y and x, whatever the rounding.
-        nearest = far.min(axis=1, keepdims=True)
-        chosen = np.argmax(far <= nearest * (1 + _TIE), axis=1)
-        found = np.isfinite(nearest[:, 0])
-        here = slice(start, start + step)
-        cell[here] = np.where(found, candidate.reshape(len(i), -1)[np.arange(len(i)), chosen], -1)
-        missing = np.where(inside.any(axis=(1, 2)), NO_VALID_CELL, OUTSIDE)
-        reason[here] = np.where(found, FOUND, missing)
-    return cell, reason
+class LatticeSearch:
+    """Points among cells on a lattice: near are those within the tolerance per axis.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        Of the cells.
+    y, x : ndarray (n,)
+        Points.
+    tolerance : float or None
+        None for half a cell.
+    spherical : bool
+        Whether coordinates are degrees on the sphere.
+    """
+
+    def __init__(
+        self,
+        lattice: Lattice,
+        y: Floats,
+        x: Floats,
+        *,
+        tolerance: float | None,
+        spherical: bool,
+    ) -> None:
+        rows, columns = lattice.rows, lattice.columns
+        half_rows, half_columns = _half_cells(rows, columns, spherical, tolerance)
+        index = np.arange(columns.size)
+        if spherical:
+            columns = np.concatenate([columns - 360, columns, columns + 360])
+            half_columns, index = np.tile(half_columns, (1, 3)), np.tile(index, 3)
+        self._rows, self._columns, self._index = rows, columns, index
+        self._cell_at, self._n_cells = lattice.cell_at, lattice.n_cells
+        self._y, self._x, self._spherical = y, x, spherical
+        self._low_y, self._high_y = _window(rows, half_rows, y)
+        self._low_x, self._high_x = _window(columns, half_columns, x)
+
+    def candidates(self) -> Flags:
+        """Which cells (cell,) are near any point."""
+        near = np.zeros(self._n_cells, dtype=bool)
+        for _, _, _, candidate, inside in self._windows():
+            near[candidate[inside]] = True
+        return near
+
+    def nearest(self, valid: Flags) -> NearestCells:
+        """Find the nearest valid one (cell,) of the cells near each point."""
+        cell = np.full(self._y.size, -1, dtype=np.int64)
+        reason = np.full(self._y.size, OUTSIDE, dtype=_longest())
+        for here, i, j, candidate, inside in self._windows():
+            part = (here, None, None)
+            far = _separation(
+                self._y[part], self._x[part], self._rows[i], self._columns[j], self._spherical
+            )
+            far = np.where(inside & valid[candidate], far, np.inf).reshape(len(i), -1)
+            # Of equally near cells the first in rising order of y and x, whatever the rounding.
+            nearest = far.min(axis=1, keepdims=True)
+            chosen = np.argmax(far <= nearest * (1 + _TIE), axis=1)
+            found = np.isfinite(nearest[:, 0])
+            of_chosen = candidate.reshape(len(i), -1)[np.arange(len(i)), chosen]
+            cell[here] = np.where(found, of_chosen, -1)
+            missing = np.where(inside.any(axis=(1, 2)), NO_VALID_CELL, OUTSIDE)
+            reason[here] = np.where(found, FOUND, missing)
+        return NearestCells(cell, reason)
+
+    def _windows(self) -> Iterator[tuple[slice, Integers, Integers, Integers, Flags]]:
+        """Runs of points; row, column and cell around each, and which of these are near it.
+
+        Rows are (n, deep, 1), columns (n, 1, wide), cells and flags (n, deep, wide).
+        """
+        deep = int((self._high_y - self._low_y).max(initial=1))
+        wide = int((self._high_x - self._low_x).max(initial=1))
+        step = max(1, _CANDIDATES // (deep * wide))
+        for start in range(0, self._y.size, step):
+            here = slice(start, start + step)
+            part = (here, None, None)
+            i = self._low_y[part] + np.arange(deep)[:, None]
+            j = self._low_x[part] + np.arange(wide)
+            inside = (i < self._high_y[part]) & (j < self._high_x[part])
+            i, j = np.minimum(i, self._rows.size - 1), np.minimum(j, self._columns.size - 1)
+            candidate = self._cell_at(i, self._index[j])
+            yield here, i, j, candidate, inside & (candidate >= 0)
 
 
-def nearest_scattered(
-    cell_y: Floats,  # (cell,)
-    cell_x: Floats,  # (cell,)
-    y: Floats,  # (n,)
-    x: Floats,  # (n,)
-    *,
-    valid: Flags,  # (cell,)
-    tolerance: float | None,
-    spherical: bool,
-) -> tuple[Integers, Texts]:
-    """Find cell (n,) and reason (n,): the nearest valid one within the tolerance as a distance.
+class ScatteredSearch:
+    """Points among scattered cells: near are those within the tolerance as a distance.
 
     Without a tolerance that is half the diagonal of a square as wide as the median distance
     between neighbours, so that the corners of cells belong to them. Distances on the sphere are
     chords, which rise with the great circle.
+
+    Parameters
+    ----------
+    cell_y, cell_x : ndarray (cell,)
+        Cells.
+    y, x : ndarray (n,)
+        Points.
+    tolerance : float or None
+        None for half a cell.
+    spherical : bool
+        Whether coordinates are degrees on the sphere.
     """
-    embed = _unit_vectors if spherical else _in_plane
-    cells, points = embed(cell_y, cell_x), embed(y, x)
-    everything = cKDTree(cells)
-    if tolerance is None:
-        if len(cells) == 1:
-            raise _one_cell()
-        spacing = float(np.median(_query(everything, cells, k=2)[0][:, 1]))
-        reach = spacing / np.sqrt(2.0)
-    elif spherical:
-        reach = 2 * float(np.sin(np.radians(min(tolerance, 180.0)) / 2))
-    else:
-        reach = tolerance
-    reach *= 1 + _EDGE
-    cell = np.full(len(points), -1, dtype=np.int64)
-    reason = np.full(len(points), OUTSIDE, dtype=_longest())
-    placed = np.flatnonzero(np.isfinite(points).all(axis=1))
-    near = placed[np.isfinite(_query(everything, points[placed], reach)[0])]
-    reason[near] = NO_VALID_CELL
-    choices = np.flatnonzero(valid)
-    if choices.size:
-        distance, which = _query(cKDTree(cells[choices]), points[near], reach)
-        found = np.isfinite(distance)
-        cell[near[found]] = choices[which[found]]
-        reason[near[found]] = FOUND
-    return cell, reason
+
+    def __init__(
+        self,
+        cell_y: Floats,
+        cell_x: Floats,
+        y: Floats,
+        x: Floats,
+        *,
+        tolerance: float | None,
+        spherical: bool,
+    ) -> None:
+        embed = _unit_vectors if spherical else _in_plane
+        self._cells, self._points = embed(cell_y, cell_x), embed(y, x)
+        self._everything = cKDTree(self._cells)
+        if tolerance is None:
+            if len(self._cells) == 1:
+                raise _one_cell()
+            spacing = float(np.median(_query(self._everything, self._cells, k=2)[0][:, 1]))
+            reach = spacing / np.sqrt(2.0)
+        elif spherical:
+            reach = 2 * float(np.sin(np.radians(min(tolerance, 180.0)) / 2))
+        else:
+            reach = tolerance
+        self._reach = reach * (1 + _EDGE)
+        self._placed = np.flatnonzero(np.isfinite(self._points).all(axis=1))
+
+    def candidates(self) -> Flags:
+        """Which cells (cell,) are near any point, and perhaps a few just beyond."""
+        near = np.zeros(len(self._cells), dtype=bool)
+        if not self._placed.size:
+            return near
+        points = cKDTree(self._points[self._placed])
+        # Seen from the other side a distance may round up: a little further leaves none out.
+        reach = self._reach * (1 + _EDGE)
+        for start in range(0, len(near), _CANDIDATES):
+            part = slice(start, start + _CANDIDATES)
+            near[part] = np.isfinite(_query(points, self._cells[part], reach)[0])
+        return near
+
+    def nearest(self, valid: Flags) -> NearestCells:
+        """Find the nearest valid one (cell,) of the cells near each point."""
+        points, placed = self._points, self._placed
+        cell = np.full(len(points), -1, dtype=np.int64)
+        reason = np.full(len(points), OUTSIDE, dtype=_longest())
+        near = placed[np.isfinite(_query(self._everything, points[placed], self._reach)[0])]
+        reason[near] = NO_VALID_CELL
+        choices = np.flatnonzero(valid)
+        if choices.size:
+            distance, which = _query(cKDTree(self._cells[choices]), points[near], self._reach)
+            found = np.isfinite(distance)
+            cell[near[found]] = choices[which[found]]
+            reason[near[found]] = FOUND
+        return NearestCells(cell, reason)
 
 
 def _half_cells(

@@ -1,26 +1,37 @@
 """From profiles on a grid to sites: each used cell once, with all the samples taken in it."""
 
+import math
+import operator
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from hashlib import sha256
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import xarray as xr
+from dask.array.core import normalize_chunks
 
 from xbinn.errors import ProfileError
 from xbinn.labels.check import all_at_once
 from xbinn.labels.covariates import CovariateSpec, covariate_arrays
+from xbinn.labels.encoding import lay_out
 from xbinn.labels.forcing import standardise_forcing
 from xbinn.labels.forcing_values import check_forcing_values
 from xbinn.labels.profiles import counted, standardise_profiles
 from xbinn.labels.samples import to_samples
-from xbinn.labels.space import cell_positions, nearest_cells, spatial_dims
-from xbinn.variables import DEPTH, MONTH
+from xbinn.labels.space import CellSearch, spatial_dims
+from xbinn.labels.units import dequantify
+from xbinn.variables import DEPTH, FORCING, MONTH
 
 NO_COVARIATE = "covariate missing in the cell"
-_CELL = "xbinn_cell"
+
+_CELL: Final = "xbinn_cell"
+_AT_ONCE: Final = 200_000
+"""Cells whose values are held at once: 4 kB each in single precision."""
+_BLOCK: Final = 2**24
+"""Bytes of a variable in a file that are read at once."""
 _TRAINED_ON = (
     "numeric", "categorical", "lat", "lon", "site", "top", "bottom", "soc", "weight",
 )  # fmt: skip
@@ -148,6 +159,8 @@ def gather_sites(
     """Find the cell of every profile and collect what is known there.
 
     A profile goes to the nearest cell, within the tolerance, that has forcing and covariates.
+    Cells within the tolerance of a profile are found by place; only these are read, all at once,
+    and of a chunked grid, or one that is still in its file, only the blocks that hold them.
 
     Parameters
     ----------
@@ -160,7 +173,7 @@ def gather_sites(
     bedrock : {"closed", "published"}
         Which rules nbedrock has to keep.
     tolerance : float, optional
-        As in `xbinn.labels.space.nearest_cells`.
+        As in `xbinn.labels.space.CellSearch`.
 
     Raises
     ------
@@ -169,25 +182,39 @@ def gather_sites(
     ProfileError
         If no profile is left.
     """
-    placed, forcing, covariates = all_at_once(
+    space = spatial_dims(ds)
+    grid = _needed(ds, spec, space)
+    # Names, dimensions and units are the grid's own: what is wrong with them is said of these.
+    nowhere = _without_cells(grid, space)
+    placed, *_ = all_at_once(
         lambda: standardise_profiles(profiles),
-        lambda: standardise_forcing(ds),
-        lambda: covariate_arrays(ds, spec),
+        lambda: standardise_forcing(nowhere),
+        lambda: covariate_arrays(nowhere, spec),
     )
     samples = to_samples(placed)
-    space = spatial_dims(ds)
-    numeric = [name for name, _ in spec.numeric]
-    forced = _complete(forcing, space)
-    covered = _complete(covariates[numeric], space) if numeric else np.ones_like(forced)
-
     wanted, inverse = np.unique(samples.profile, return_inverse=True)
-    lat, lon = placed["lat"].values[wanted], placed["lon"].values[wanted]
-    found = nearest_cells(ds, lat, lon, valid=forced & covered, tolerance=tolerance)
+    search = CellSearch(
+        ds, placed["lat"].values[wanted], placed["lon"].values[wanted], tolerance=tolerance
+    )
+    near = search.candidates()
+    sizes = {dim: ds.sizes[dim] for dim in space}
+    at_once = near.size <= _AT_ONCE
+    if at_once:
+        forcing, covariates = _standardised_at(grid, spec, sizes, near)
+        complete = _complete(forcing, covariates, spec, {_CELL: near.size})
+    else:
+        # Their values may not fit into memory, so which of them are complete is found before.
+        forcing, covariates = standardise_forcing(grid), covariate_arrays(grid, spec)
+        complete = _complete(forcing, covariates, spec, sizes)[:, near]
+    forced, covered = np.zeros((2, math.prod(sizes.values())), dtype=bool)
+    forced[near], covered[near] = complete
+
+    found = search.nearest(forced & covered)
     reason = found.reason.astype(object)
     lost = found.cell < 0
     if lost.any():
-        by_forcing = nearest_cells(ds, lat[lost], lon[lost], valid=forced, tolerance=tolerance)
-        reason[lost] = np.where(by_forcing.cell >= 0, NO_COVARIATE, by_forcing.reason)
+        by_forcing = search.nearest(forced)
+        reason[lost] = np.where(by_forcing.cell >= 0, NO_COVARIATE, by_forcing.reason)[lost]
 
     left_out = {f"samples: {why}": n for why, n in samples.dropped_samples.items()}
     left_out |= {f"profiles: {why}": n for why, n in samples.dropped_profiles.items()}
@@ -197,18 +224,26 @@ def gather_sites(
     if not used.any():
         raise ProfileError(_none_left(left_out))
     cell, site = np.unique(found.cell[inverse[used]], return_inverse=True)
-    forcing_here = at_cells(forcing, space, cell)
-    cell_lat, cell_lon = (positions[cell] for positions in cell_positions(ds))
+    if not at_once:
+        forcing, covariates = _standardised_at(grid, spec, sizes, cell)
+        near = cell
+    position = np.searchsorted(near, cell)
+    forcing_here, covariates_here = (
+        {str(n): np.take(da.values, position, axis=-1) for n, da in arrays.data_vars.items()}
+        for arrays in (forcing, covariates)
+    )
+    cell_lat, cell_lon = search.positions(cell)
     check_forcing_values(
         forcing_here,
         bedrock=bedrock,
         where="the cells with profiles",
         name_cell=lambda here: f"lat {cell_lat[here]:g} lon {cell_lon[here]:g}",
     )
-    covariates_here = at_cells(covariates, space, cell)
     return Sites(
         forcing=forcing_here,
-        numeric=_stack(covariates_here, numeric, len(cell), np.dtype(np.float32)),
+        numeric=_stack(
+            covariates_here, [n for n, _ in spec.numeric], len(cell), np.dtype(np.float32)
+        ),
         categorical=_stack(
             covariates_here, [n for n, _ in spec.categorical], len(cell), np.dtype(np.int64)
         ),
@@ -226,14 +261,94 @@ def gather_sites(
     )
 
 
-def _complete(ds: xr.Dataset, space: tuple[str, ...]) -> np.ndarray:
-    """Which cells miss nothing, (cell,)."""
-    whole = xr.ones_like(next(iter(ds.data_vars.values())), dtype=bool)
-    whole = whole.isel({d: 0 for d in (MONTH, DEPTH) if d in whole.dims}, drop=True)
-    for da in ds.data_vars.values():
-        finite = xr.apply_ufunc(np.isfinite, da, dask="allowed")
-        whole = whole & finite.all([d for d in (MONTH, DEPTH) if d in da.dims])
-    return np.asarray(whole.transpose(*space).values).ravel()
+def _needed(ds: xr.Dataset, spec: CovariateSpec, space: tuple[str, ...]) -> xr.Dataset:
+    """Forcing and covariates, not read yet, with the coordinates of no spatial dimension."""
+    ds = dequantify(ds)
+    names = [n for v in FORCING for n in (v.name, *v.aliases)] + list(spec.names)
+    needed = {n: ds.variables[n].to_base_variable() for n in names if n in ds.variables}
+    coords = {
+        n: da.variable
+        for n, da in ds.coords.items()
+        if n not in needed and not set(da.dims) & set(space)
+    }
+    return xr.Dataset({n: _in_blocks(v) for n, v in needed.items()}, coords)
+
+
+def _without_cells(grid: xr.Dataset, space: tuple[str, ...]) -> xr.Dataset:
+    """No values, but all that is written beside them."""
+    none = dict.fromkeys(space, 0)
+    empty = {
+        n: (
+            da.dims,
+            np.zeros([none.get(str(d), k) for d, k in da.sizes.items()], da.dtype),
+            da.attrs,
+        )
+        for n, da in grid.data_vars.items()
+    }
+    coords = grid.drop_vars(list(grid.data_vars))
+    return coords.isel(dict.fromkeys(space, slice(0)), missing_dims="ignore").assign(empty)
+
+
+def _in_blocks(variable: xr.Variable) -> xr.Variable:
+    """Chunk what is still in its file, so that it is never in memory whole."""
+    if variable._in_memory or variable.chunks is not None:
+        return variable
+    # Along the blocks of the file, each of which can be read as a whole only.
+    stored = variable.encoding.get("preferred_chunks", {})
+    told = all(isinstance(stored.get(d), int) for d in variable.dims)
+    aligned = tuple(stored[d] for d in variable.dims) if told else None
+    block = math.prod(aligned or ()) * variable.dtype.itemsize
+    chunks = normalize_chunks(
+        "auto",
+        variable.shape,
+        limit=max(block, _BLOCK),
+        dtype=variable.dtype,
+        previous_chunks=aligned,
+    )
+    return variable.chunk(dict(zip(variable.dims, chunks, strict=True)))
+
+
+def _standardised_at(
+    grid: xr.Dataset, spec: CovariateSpec, sizes: Mapping[str, int], cell: np.ndarray
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Forcing and covariates at flat cells, (month, depth, cell), (month, cell) or (cell)."""
+    values = grid.isel(_indexers(sizes, cell)).compute()
+    # Sums round as the values lie in memory: the same for every order of dimensions and chunks.
+    values = values.transpose(..., _CELL, missing_dims="ignore")
+    values = values.map(lambda da: da.copy(data=np.asarray(da.values, order="C")), keep_attrs=True)
+    cells = {_CELL: cell.size}
+    return (
+        standardise_forcing(values).map(lay_out, leading=(MONTH, DEPTH), space=cells),
+        covariate_arrays(values, spec).map(lay_out, leading=(), space=cells),
+    )
+
+
+def _indexers(sizes: Mapping[str, int], cell: np.ndarray) -> dict[str, xr.DataArray]:
+    """Positions of flat cells along each spatial dimension."""
+    if not sizes:
+        return {}
+    positions = np.unravel_index(cell, tuple(sizes.values()))
+    return {d: xr.DataArray(p, dims=_CELL) for d, p in zip(sizes, positions, strict=True)}
+
+
+def _complete(
+    forcing: xr.Dataset, covariates: xr.Dataset, spec: CovariateSpec, sizes: Mapping[str, int]
+) -> np.ndarray:
+    """Which cells miss no forcing and which no numeric covariate, (2, cell)."""
+    numeric = covariates[[n for n, _ in spec.numeric]]
+    nothing = xr.DataArray(True)
+    flags = {
+        kind: reduce(operator.and_, map(_finite, arrays.data_vars.values()), nothing)
+        for kind, arrays in (("forced", forcing), ("covered", numeric))
+    }
+    laid_out = {n: lay_out(da.drop_vars(da.coords), (), sizes) for n, da in flags.items()}
+    found = xr.Dataset(laid_out).compute()
+    return np.stack([found[kind].values.ravel() for kind in flags])
+
+
+def _finite(da: xr.DataArray) -> xr.DataArray:
+    finite: xr.DataArray = xr.apply_ufunc(np.isfinite, da, dask="allowed")
+    return finite.all([d for d in (MONTH, DEPTH) if d in da.dims])
 
 
 def at_cells(ds: xr.Dataset, space: tuple[str, ...], cell: np.ndarray) -> dict[str, np.ndarray]:
@@ -250,11 +365,7 @@ def at_cells(ds: xr.Dataset, space: tuple[str, ...], cell: np.ndarray) -> dict[s
     """
     if not space:
         return {str(n): da.values[..., None] for n, da in ds.data_vars.items()}
-    shape = [ds.sizes[dim] for dim in space]
-    index = {
-        dim: xr.DataArray(position, dims=_CELL)
-        for dim, position in zip(space, np.unravel_index(cell, shape), strict=True)
-    }
+    index = _indexers({dim: ds.sizes[dim] for dim in space}, cell)
     here = ds.drop_vars(ds.coords).isel(index).compute()
     return {str(n): da.transpose(..., _CELL).values for n, da in here.data_vars.items()}
 

@@ -22,10 +22,11 @@ from xbinn.labels.neighbours import (
     Flags,
     Floats,
     Integers,
-    Texts,
-    lattice_of,
-    nearest_on_lattice,
-    nearest_scattered,
+    LatticeSearch,
+    NearestCells,
+    ScatteredSearch,
+    lattice_of_axes,
+    lattice_of_cells,
 )
 from xbinn.labels.units import dequantify
 from xbinn.variables import DEPTH, DEPTH_ALIASES, FORCING, MONTH
@@ -59,13 +60,10 @@ class SpatialCoordinates:
     y_first: bool = True
     crs: pyproj.CRS | None = None
 
-
-@dataclass(frozen=True)
-class NearestCells:
-    """Flat cell of each profile (n,), -1 without one, and ``reason`` (n,), empty with one."""
-
-    cell: Integers
-    reason: Texts
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return self.y.size * self.x.size if self.regular else self.y.size
 
 
 def spatial_dims(ds: xr.Dataset) -> tuple[str, ...]:
@@ -215,6 +213,15 @@ def _projected(crs: pyproj.CRS | None) -> bool:
     return crs is not None and bool(crs.is_projected)
 
 
+def _loaded(y: xr.DataArray, x: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Compute coordinates that are chunked, as those of a chunked list of cells, in one go."""
+    if y.chunks is None and x.chunks is None:
+        return y, x
+    # Apart from the coordinates along them, which need not be loaded.
+    both = xr.Dataset({i: c.variable.to_base_variable() for i, c in enumerate((y, x))}).compute()
+    return y.copy(data=both[0].values), x.copy(data=both[1].values)
+
+
 def _checked(
     ds: xr.Dataset,
     dims: tuple[str, ...],
@@ -223,6 +230,7 @@ def _checked(
     crs: pyproj.CRS | None,
 ) -> SpatialCoordinates:
     """Turn a pair of coordinates into arrays after checking that they place every cell once."""
+    y, x = _loaded(y, x)
     if uncovered := set(dims) - {*y.dims, *x.dims}:
         raise CoordinateError(
             f"{y.name} and {x.name} do not vary along {', '.join(sorted(uncovered))}, so cells "
@@ -270,6 +278,86 @@ def _checked(
     )
 
 
+class CellSearch:
+    """Profiles among the cells of a grid, by their places alone: no value of the grid is read.
+
+    Parameters
+    ----------
+    ds
+        Grid or list of cells.
+    lat, lon
+        (n,) [degree] of the profiles; longitudes -180..180 or 0..360.
+    tolerance
+        Largest distance along each axis, in units of the grid's coordinates (degree, or those of
+        its CRS). None is half a cell per axis, edges included. For a list of cells that lie on
+        no grid it is the distance itself (great-circle in degrees); None is then half the diagonal
+        of a square as wide as the median distance between neighbours.
+
+    Raises
+    ------
+    CoordinateError
+        See `find_coordinates`; also for cells at the same place, and where no tolerance can be
+        derived.
+    """
+
+    def __init__(
+        self,
+        ds: xr.Dataset,
+        lat: npt.ArrayLike,
+        lon: npt.ArrayLike,
+        *,
+        tolerance: float | None = None,
+    ) -> None:
+        where = find_coordinates(ds)
+        lat, lon = (np.asarray(v, dtype=np.float64).ravel() for v in (lat, lon))
+        if tolerance is not None and not tolerance > 0:
+            raise CoordinateError(f"tolerance is {tolerance}: give a positive number, or None")
+        usable = np.isfinite(lat) & np.isfinite(lon)
+        usable &= (np.abs(lat) <= 90) & (lon >= -180) & (lon <= 360)
+        # A list of cells that was cut from a grid has a lattice too: it gives what the grid gives.
+        lattice = (
+            lattice_of_axes(where.y, where.x, y_first=where.y_first)
+            if where.regular
+            else lattice_of_cells(where.y, where.x)
+        )
+        y, x = _to_grid(where, lat[usable], lon[usable])
+        spherical = where.crs is None
+        self._where, self._usable = where, usable
+        self._search: LatticeSearch | ScatteredSearch = (
+            ScatteredSearch(where.y, where.x, y, x, tolerance=tolerance, spherical=spherical)
+            if lattice is None
+            else LatticeSearch(lattice, y, x, tolerance=tolerance, spherical=spherical)
+        )
+
+    def candidates(self) -> Integers:
+        """Flat cells, rising, one of which `nearest` gives to any profile if they are valid."""
+        return np.flatnonzero(self._search.candidates())
+
+    def nearest(self, valid: Flags) -> NearestCells:
+        """Find the nearest valid cell of each profile.
+
+        ``valid`` (cell,) says whether a cell may be chosen, flat in C order of `spatial_dims`.
+        """
+        cells = np.full(self._usable.size, -1, dtype=np.int64)
+        reasons = np.full(self._usable.size, BAD_COORDINATES)
+        found = self._search.nearest(valid)
+        cells[self._usable], reasons[self._usable] = found.cell, found.reason
+        return NearestCells(cells, reasons)
+
+    def positions(self, cell: Integers) -> tuple[Floats, Floats]:
+        """Latitude and longitude [degree] of the centres of flat cells (n,)."""
+        where, row, column = self._where, cell, cell
+        if where.regular:
+            first, second = np.divmod(cell, where.x.size if where.y_first else where.y.size)
+            row, column = (first, second) if where.y_first else (second, first)
+        y, x = where.y[row], where.x[column]
+        if where.crs is None:
+            return y, x
+        to_degrees = pyproj.Transformer.from_crs(where.crs, _WGS84, always_xy=True)
+        lon, lat = to_degrees.transform(x, y)
+        return np.asarray(lat), np.asarray(lon)
+
+
 def nearest_cells(
     ds: xr.Dataset,
     lat: npt.ArrayLike,
@@ -278,59 +366,26 @@ def nearest_cells(
     valid: Flags,
     tolerance: float | None = None,
 ) -> NearestCells:
-    """Find the nearest valid cell of each profile.
+    """Find the nearest valid cell of each profile: `CellSearch` where validity is known before.
 
     Parameters
     ----------
-    ds
-        Grid or list of cells.
-    lat, lon
-        (n,) [degree] of the profiles; longitudes -180..180 or 0..360.
-    valid
-        (cell,) whether a cell may be chosen, flat in C order of `spatial_dims`.
-    tolerance
-        Largest distance along each axis, in units of the grid's coordinates (degree, or those of
-        its CRS). None is half a cell per axis, edges included. For a list of cells that lie on
-        no grid it is the distance itself (great-circle in degrees); None is then half the diagonal
-        of a square as wide as the median distance between neighbours.
-
-    Returns
-    -------
-    NearestCells
+    ds, lat, lon, tolerance, valid
+        See `CellSearch` and `CellSearch.nearest`.
 
     Raises
     ------
     CoordinateError
-        See `find_coordinates`; also for cells at the same place, arguments of different lengths,
-        and where no tolerance can be derived.
+        See `CellSearch`; also where ``valid`` has another length than the grid has cells.
     """
-    where = find_coordinates(ds)
-    lat, lon = (np.asarray(v, dtype=np.float64).ravel() for v in (lat, lon))
     valid = np.asarray(valid, dtype=bool).ravel()
-    n_cells = where.y.size * where.x.size if where.regular else where.y.size
-    if lat.size != lon.size or valid.size != n_cells:
+    n_cells = find_coordinates(ds).n_cells
+    if np.size(lat) != np.size(lon) or valid.size != n_cells:
         raise CoordinateError(
-            f"lat has {lat.size} values, lon {lon.size}, valid {valid.size}, the grid {n_cells} "
-            f"cells: lat and lon need one value per profile, valid one per cell"
+            f"lat has {np.size(lat)} values, lon {np.size(lon)}, valid {valid.size}, the grid "
+            f"{n_cells} cells: lat and lon need one value per profile, valid one per cell"
         )
-    if tolerance is not None and not tolerance > 0:
-        raise CoordinateError(f"tolerance is {tolerance}: give a positive number, or None")
-    usable = np.isfinite(lat) & np.isfinite(lon)
-    usable &= (np.abs(lat) <= 90) & (lon >= -180) & (lon <= 360)
-    y, x = _to_grid(where, lat[usable], lon[usable])
-    spherical = where.crs is None
-    cells = np.full(lat.size, -1, dtype=np.int64)
-    reasons = np.full(lat.size, BAD_COORDINATES)
-    lattice = _lattice(where)
-    if lattice is not None:
-        cells[usable], reasons[usable] = nearest_on_lattice(
-            *lattice, y, x, valid=valid, tolerance=tolerance, spherical=spherical
-        )
-    else:
-        cells[usable], reasons[usable] = nearest_scattered(
-            where.y, where.x, y, x, valid=valid, tolerance=tolerance, spherical=spherical
-        )
-    return NearestCells(cells, reasons)
+    return CellSearch(ds, lat, lon, tolerance=tolerance).nearest(valid)
 
 
 def _to_grid(where: SpatialCoordinates, lat: Floats, lon: Floats) -> tuple[Floats, Floats]:
@@ -340,46 +395,3 @@ def _to_grid(where: SpatialCoordinates, lat: Floats, lon: Floats) -> tuple[Float
     transformer = pyproj.Transformer.from_crs(_WGS84, where.crs, always_xy=True)
     x, y = transformer.transform(wrapped(lon), lat)
     return np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
-
-
-def _lattice(where: SpatialCoordinates) -> tuple[Floats, Floats, Integers] | None:
-    """Rising rows and columns and the cell at each crossing; None for scattered cells.
-
-    A list of cells that was cut from a grid has them too, so that it gives what the grid gives.
-    """
-    if where.regular:
-        shape = (where.y.size, where.x.size)
-        count = np.arange(where.y.size * where.x.size, dtype=np.int64)
-        cells = count.reshape(shape) if where.y_first else count.reshape(shape[::-1]).T
-        down, right = np.argsort(where.y), np.argsort(where.x)
-        return where.y[down], where.x[right], cells[np.ix_(down, right)]
-    place = np.stack([where.y, where.x], axis=1)
-    _, first, counts = np.unique(place, axis=0, return_index=True, return_counts=True)
-    if (counts > 1).any():
-        example = int(first[counts > 1][0])
-        raise CoordinateError(
-            f"{int((counts - 1).sum())} cells lie at the place of another, such as cell {example} "
-            f"at {place[example].tolist()}: keep one each, for example with ds.isel"
-        )
-    return lattice_of(where.y, where.x)
-
-
-def cell_positions(ds: xr.Dataset) -> tuple[Floats, Floats]:
-    """Latitude and longitude (degree) of every flat cell, in C order of `spatial_dims`.
-
-    Raises
-    ------
-    CoordinateError
-        See `find_coordinates`.
-    """
-    where = find_coordinates(ds)
-    y, x = where.y, where.x
-    if where.regular:
-        first, second = (y, x) if where.y_first else (x, y)
-        grid = np.meshgrid(first, second, indexing="ij")
-        y, x = (a.ravel() for a in (grid if where.y_first else reversed(grid)))
-    if where.crs is None:
-        return y, x
-    to_degrees = pyproj.Transformer.from_crs(where.crs, _WGS84, always_xy=True)
-    lon, lat = to_degrees.transform(x, y)
-    return np.asarray(lat), np.asarray(lon)
