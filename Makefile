@@ -49,10 +49,14 @@ demo: $(STAMP) ## Fit and predict; maps, scores and data in demo_output/
 
 .PHONY: test
 test: $(STAMP) ## Run the tests and the examples in docstrings
-	$(PYTHON) -m pytest -m "not slow" $(PYTEST_FLAGS)
+	$(PYTHON) -m pytest -m "not slow" --ignore=tests/faults $(PYTEST_FLAGS)
+
+.PHONY: test-faults
+test-faults: $(STAMP) ## Kill, flip, tear and fill: what a tile job survives
+	$(PYTHON) -m pytest -m "not slow" tests/faults $(PYTEST_FLAGS)
 
 .PHONY: check
-check: static test docs demo-smoke ## Everything that must pass before a change lands
+check: static test test-faults docs demo-smoke ## Everything that must pass before a change lands
 
 .PHONY: check-all
 check-all: static ## As check, with the slow tests
@@ -60,8 +64,9 @@ check-all: static ## As check, with the slow tests
 	$(MAKE) docs demo-smoke
 
 .PHONY: bench
-bench: $(STAMP) ## Time the solve against batched dense linear algebra
+bench: $(STAMP) ## Time the solve against dense linear algebra, and tile jobs against plain loops
 	$(PYTHON) -m benchmarks.physics
+	$(PYTHON) -m benchmarks.running
 
 .PHONY: docs
 docs: $(STAMP) ## Build the documentation into docs/_build/html

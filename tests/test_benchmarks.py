@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,20 @@ def test_table_names_machine_and_versions():
     assert "one thread, float32" in lines[0]
     assert "torch" in lines[1]
     assert sum("forward" in line for line in lines) == 5
+
+
+def test_running_prints_ratios_and_what_a_job_of_many_tiles_does():
+    command = [sys.executable, "-m", "benchmarks.running", "--smoke", "--json"]
+    environment = {**os.environ, "XBINN_DATA": ""}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    for name in ("lazy_path", "tile_job", "resume"):
+        timed = results[name]
+        assert timed["ratio"] == pytest.approx(timed["s"] / timed["baseline_s"])
+    workers = results["two_workers"]
+    assert workers["ratio"] == pytest.approx(workers["baseline_s"] / workers["s"])
+    assert results["many_tiles"]["tasks_per_tile"] == 1.0
+    assert results["lazy_graph"]["tasks"] > 0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         to_unit_interval,
     )
     from xbinn.model import Model, load
+    from xbinn.stored import verify
     from xbinn.versions import show_versions
 
 __version__ = version("xbinn")
@@ -44,6 +45,7 @@ _HOMES = {
     "show_versions": "xbinn.versions",
     "Model": "xbinn.model",
     "load": "xbinn.model",
+    "verify": "xbinn.stored",
 }
 _MODULES = {
     "datasets": "xbinn.datasets",
@@ -66,6 +68,7 @@ __all__ = [
     "stock",
     "testing",
     "to_unit_interval",
+    "verify",
 ]
 
 

@@ -1,6 +1,7 @@
 """``Dataset.binn``: every method is the function of the same name with the Dataset put first."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import xarray as xr
@@ -105,7 +106,12 @@ class BinnAccessor:
         model: "Model",
         *,
         outputs: Sequence[OutputGroup] = OUTPUT_GROUPS,
+        to: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        chunks: Mapping[str, int] | None = None,
+        shards: Mapping[str, int] | None = None,
         device: str = "auto",
+        progress: bool | None = None,
     ) -> xr.Dataset:
         """Map parameters, processes and SOC with a fitted model, see `xbinn.predict`."""
         from xbinn import api
@@ -114,7 +120,12 @@ class BinnAccessor:
             self._obj,
             model,
             outputs=outputs,
+            to=to,
+            overwrite=overwrite,
+            chunks=chunks,
+            shards=shards,
             device=device,
+            progress=progress,
         )
 
     def simulate(

@@ -1,15 +1,18 @@
 """The public functions: each takes labelled data, calls one step after the other, labels again."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import cast
+from typing import Any
 
 import xarray as xr
 
+from xbinn import options
 from xbinn.errors import InputError
-from xbinn.labelled import on_one_grid, run_labelled
+from xbinn.labelled import About, on_one_grid, run_labelled
+from xbinn.labels.blocks import prediction_inputs
 from xbinn.labels.check import all_at_once, check_dataset
-from xbinn.labels.covariates import covariate_arrays, select_covariates
+from xbinn.labels.covariates import select_covariates
 from xbinn.labels.forcing import standardise_forcing
 from xbinn.labels.priors import (
     check_parameters,
@@ -20,17 +23,8 @@ from xbinn.labels.priors import (
 from xbinn.labels.profiles import standardise_profiles
 from xbinn.labels.sites import describe_left_out, gather_sites
 from xbinn.labels.stocks import stock
-from xbinn.model import Model
+from xbinn.model import Model, check_model
 from xbinn.options import (
-    BATCH_SIZE,
-    BLOCK_SIZE,
-    DROPOUT,
-    EPOCHS,
-    HIDDEN,
-    LEARNING_RATE,
-    PATIENCE,
-    REGULARIZATION,
-    WEIGHT_DECAY,
     Bedrock,
     Dtype,
     EncoderName,
@@ -44,9 +38,11 @@ from xbinn.physics.steady_state import SoilCarbonModel
 from xbinn.running.block import Group, Layout, predict_block, simulate_block
 from xbinn.running.device import choose_device
 from xbinn.running.progress import training_bar
+from xbinn.running.resources import check_device
 from xbinn.science.fitting import fit_sites, modelled_soc
 from xbinn.science.metrics import score_samples
 from xbinn.science.settings import check_dtype, fit_settings
+from xbinn.stored import predict_to_store
 from xbinn.variables import OUTPUT_GROUPS
 
 __all__ = [
@@ -70,19 +66,19 @@ def fit(
     prior: Prior = "binn",
     bedrock: Bedrock = "closed",
     encoder: EncoderName = "mlp",
-    hidden: int | Sequence[int] = HIDDEN,
-    dropout: float = DROPOUT,
+    hidden: int | Sequence[int] = options.HIDDEN,
+    dropout: float = options.DROPOUT,
     observation: Observation = "layer_mean",
     loss: LossName = "log_smooth_l1",
-    regularization: float = REGULARIZATION,
+    regularization: float = options.REGULARIZATION,
     validation: Validation | None = "spatial_blocks",
-    block_size: float | str = BLOCK_SIZE,
+    block_size: float | str = options.BLOCK_SIZE,
     tolerance: float | None = None,
-    epochs: int = EPOCHS,
-    patience: int = PATIENCE,
-    batch_size: int = BATCH_SIZE,
-    learning_rate: float = LEARNING_RATE,
-    weight_decay: float = WEIGHT_DECAY,
+    epochs: int = options.EPOCHS,
+    patience: int = options.PATIENCE,
+    batch_size: int = options.BATCH_SIZE,
+    learning_rate: float = options.LEARNING_RATE,
+    weight_decay: float = options.WEIGHT_DECAY,
     seed: int | None = None,
     device: str = "auto",
     dtype: Dtype = "float32",
@@ -212,7 +208,12 @@ def predict(
     model: Model,
     *,
     outputs: Sequence[OutputGroup] = OUTPUT_GROUPS,
+    to: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    chunks: Mapping[str, int] | None = None,
+    shards: Mapping[str, int] | None = None,
     device: str = "auto",
+    progress: bool | None = None,
 ) -> xr.Dataset:
     """Map parameters, processes and SOC with a fitted model.
 
@@ -225,8 +226,22 @@ def predict(
         From `fit` or `load`.
     outputs : sequence of {"parameters", "processes", "soc"}
         What to return. ``soc`` is density by depth, cSoil and cSoilAbove1m.
+    to : path-like, optional
+        Write tile by tile to this Zarr store (``.zarr``) or NetCDF file (``.nc``) and return when
+        it is complete. A call that was interrupted, for whatever reason, is gone on with by the
+        same call; a ledger of the finished tiles stands beside the store.
+    overwrite : bool
+        Replace what is at ``to``.
+    chunks : mapping of str to int, optional
+        Cells of a stored chunk along spatial dimensions, and of a tile unless there are shards.
+        By default the chunks of ``ds``, several together where they are small.
+    shards : mapping of str to int, optional
+        Cells of a shard, a file that holds whole chunks; a tile is a shard then.
     device : str
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:1``. With ``to`` on a dask cluster whose workers offer
+        the resource ``GPU``, tiles run there and only there, unless it is ``cpu``.
+    progress : bool, optional
+        Show a progress bar of tiles; by default on a terminal only.
 
     Returns
     -------
@@ -238,29 +253,35 @@ def predict(
     Raises
     ------
     InputError
-        If covariates or forcing are missing or cannot be used. Values are looked at when they
-        are computed.
+        If covariates or forcing are missing or cannot be used; values are seen when computed.
     DeviceError
-        If the device is not there.
+        If the device is not there: here, or on any worker of the cluster.
+    JobError
+        With ``to``: if what is there belongs to another job or writer, a tile does not fit into
+        memory or has failed, or the cluster is lost. Finished tiles stay.
     """
     check_dataset(ds)
-    _check_model(model)
-    layout = Layout(_groups(outputs))
-    choose_device(device)
-    predictor = model.predictor
-    forcing, covariates = all_at_once(
-        lambda: standardise_forcing(ds), lambda: covariate_arrays(ds, predictor.covariates)
+    check_model(model)
+    layout = Layout.of(outputs)
+    check_device(device)
+    about = About(
+        "Soil organic carbon, its processes and parameters (BINN)",
+        source=f"xbinn {version('xbinn')}, model sha256 {model.sha256}",
+        call="xbinn.predict",
     )
-    inputs = forcing.merge(covariates, join="exact", combine_attrs="drop")
+    given: dict[str, Any] = {"overwrite": overwrite, "chunks": chunks, "shards": shards}
+    if to is not None:
+        given |= {"device": device, "progress": progress}
+        return predict_to_store(ds, model, layout, about, to, **given)
+    if any(given.values()):
+        raise InputError(f"{given} say how to write, but to=... does not say where: give it")
     return run_labelled(
         ds,
-        inputs,
+        prediction_inputs(ds, model.predictor.covariates),
         layout,
         predict_block,
         model.settings["dtype"],
-        source=f"xbinn {version('xbinn')}, model sha256 {model.sha256}",
-        title="Soil organic carbon, its processes and parameters (BINN)",
-        call="xbinn.predict",
+        about,
         model=model.reference(),
         device=device,
     )
@@ -324,9 +345,11 @@ def simulate(
         Layout(groups),
         simulate_block,
         dtype,
-        source=f"xbinn {version('xbinn')}, given parameters, bedrock={bedrock}",
-        title="Soil organic carbon at steady state of the CLM5 soil carbon equations",
-        call="xbinn.simulate",
+        About(
+            title="Soil organic carbon at steady state of the CLM5 soil carbon equations",
+            source=f"xbinn {version('xbinn')}, given parameters, bedrock={bedrock}",
+            call="xbinn.simulate",
+        ),
         bedrock=bedrock,
     )
 
@@ -358,7 +381,7 @@ def score(
         If no profile can be used.
     """
     check_dataset(ds)
-    _check_model(model)
+    check_model(model)
     sites = gather_sites(
         ds,
         profiles,
@@ -375,22 +398,3 @@ def score(
         "left_out": describe_left_out(sites.left_out) or "none",
     }
     return scores
-
-
-def _groups(outputs: Sequence[str]) -> tuple[Group, ...]:
-    names = [outputs] if isinstance(outputs, str) else list(outputs)
-    unknown = [name for name in names if name not in OUTPUT_GROUPS]
-    if unknown or not names:
-        raise InputError(
-            f"outputs={tuple(names)!r} cannot be returned: choose one or more of "
-            f"{', '.join(map(repr, OUTPUT_GROUPS))}"
-        )
-    return tuple(cast(Group, name) for name in names)
-
-
-def _check_model(model: Model) -> None:
-    if not isinstance(model, Model):
-        raise InputError(
-            f"model must be an xbinn.Model, not {type(model).__name__}: fit one, or read a saved "
-            "one with xbinn.load(path)"
-        )

@@ -35,3 +35,7 @@ class TrainingError(XbinnError, RuntimeError):
 
 class DeviceError(XbinnError, RuntimeError):
     """A device that was asked for and is not there."""
+
+
+class JobError(XbinnError, RuntimeError):
+    """A tile job that cannot begin or go on; what it has stored stays."""

@@ -1,24 +1,26 @@
 """From labelled inputs through a block function to a labelled result."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import xarray as xr
 
 from xbinn.errors import CoordinateError, ParameterError
+from xbinn.labels.blocks import lay_out_inputs, space_of
 from xbinn.labels.carry import carry_bounds, carry_grid
 from xbinn.labels.encoding import (
     dataset_attributes,
-    lay_out,
     link_ancillary,
     output_attributes,
     output_coordinates,
 )
-from xbinn.labels.space import check_axes, spatial_dims
+from xbinn.labels.space import check_axes
 from xbinn.labels.units import dequantify
 from xbinn.running.block import Layout
 from xbinn.running.dispatch import run_blocks
-from xbinn.variables import DEPTH, DEPTH_ALIASES, FORCING_NAMES, MONTH
+from xbinn.variables import DEPTH, DEPTH_ALIASES, MONTH
 
 
 def on_one_grid(forcing: xr.Dataset, parameters: xr.Dataset) -> xr.Dataset:
@@ -45,34 +47,55 @@ def on_one_grid(forcing: xr.Dataset, parameters: xr.Dataset) -> xr.Dataset:
         ) from error
 
 
+@dataclass(frozen=True)
+class About:
+    """What a result says of itself: title, what made it, and the call that did."""
+
+    title: str
+    source: str
+    call: str
+
+
 def run_labelled(
     ds: xr.Dataset,
     inputs: xr.Dataset,
     layout: Layout,
     function: Any,
     dtype: str,
-    *,
-    source: str,
-    title: str,
-    call: str,
+    about: About,
     **kwargs: Any,
 ) -> xr.Dataset:
     """Run a block function over standardised inputs and label what comes back."""
     ds = dequantify(ds)
-    others = (str(d) for da in inputs.data_vars.values() for d in da.dims)
-    space = tuple(
-        dict.fromkeys((*spatial_dims(inputs), *(d for d in others if d not in (MONTH, DEPTH))))
-    )
+    space = space_of(inputs)
     check_axes(ds, space)
-    sizes = {dim: inputs.sizes[dim] for dim in space}
-    laid_out = {
-        name: lay_out(da, tuple(str(d) for d in da.dims if d not in sizes), sizes)
-        if da.ndim or name in FORCING_NAMES
-        else da
-        for name, da in inputs.data_vars.items()
-    }
-    plain = xr.Dataset({name: da.variable for name, da in laid_out.items()})
+    plain = lay_out_inputs(inputs, space)
     outputs = run_blocks(function, plain, space, layout, dtype, **kwargs)
+    return label(ds, outputs, layout, space, about)
+
+
+def label(
+    ds: xr.Dataset,
+    outputs: Mapping[str, xr.Variable],
+    layout: Layout,
+    space: tuple[str, ...],
+    about: About,
+) -> xr.Dataset:
+    """Give outputs coordinates, CRS and attributes.
+
+    Parameters
+    ----------
+    ds : Dataset
+        The grid, plain.
+    outputs : mapping of str to Variable
+        As `xbinn.running.dispatch.run_blocks` returns them.
+    layout : Layout
+        Which outputs they are.
+    space : tuple of str
+        Spatial dimensions of ``outputs``.
+    about : About
+        For the attributes of the Dataset.
+    """
     pools = "pools" in layout.groups
     result = xr.Dataset(
         outputs,
@@ -85,11 +108,11 @@ def run_labelled(
     for coordinate in result.coords.values():
         # CF allows no missing value in a coordinate, and xarray would state one.
         coordinate.encoding["_FillValue"] = None
-    done = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {call}"
+    done = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {about.call}"
     result.attrs = dataset_attributes(
-        title=title,
+        title=about.title,
         summary="Steady state of CLM5's soil carbon model, 7 pools by 20 layers",
-        source=source,
+        source=about.source,
         history="\n".join(filter(None, (done, ds.attrs.get("history")))),
     )
     return link_ancillary(result)

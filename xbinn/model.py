@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbinn.errors import ModelFileError
+from xbinn.errors import InputError, ModelFileError
 from xbinn.labels.sites import describe_left_out
 from xbinn.running import artefact
 from xbinn.running.predictor import ModelReference, Predictor, from_artefact
@@ -205,3 +205,18 @@ def load(path: str | os.PathLike[str]) -> Model:
     model.__dict__["sha256"] = saved.sha256
     model.__dict__["_content"] = artefact.to_bytes(saved.weights, meta)
     return model
+
+
+def check_model(model: object) -> None:
+    """Refuse what is no model, such as the path of one.
+
+    Raises
+    ------
+    InputError
+        With the way to get one.
+    """
+    if not isinstance(model, Model):
+        raise InputError(
+            f"model must be an xbinn.Model, not {type(model).__name__}: fit one, or read a saved "
+            "one with xbinn.load(path)"
+        )

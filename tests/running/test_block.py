@@ -20,10 +20,10 @@ def test_channels_are_contiguous_and_status_is_last():
     assert layout.outputs[-1].name == "status"
 
 
-@pytest.mark.parametrize("groups", [(), ("maps",)])
+@pytest.mark.parametrize("groups", [(), ("maps",), ("pools",)])
 def test_unknown_groups(groups):
-    with pytest.raises(InputError, match="cannot be returned: choose from"):
-        Layout(groups)
+    with pytest.raises(InputError, match="cannot be returned: choose one or more of"):
+        Layout.of(groups)
 
 
 def test_a_model_is_loaded_once_and_must_be_the_one_meant(tmp_path):

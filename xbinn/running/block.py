@@ -7,7 +7,7 @@ task and its outputs are slices. `Layout` says which channels are which output.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from xbinn.physics import processes as diagnostics
 from xbinn.physics.column import layer_mask, ordered_sum, weighted_sum
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.steady_state import SoilCarbonModel, SteadyState
-from xbinn.running.device import choose_device, one_thread_in_workers
+from xbinn.running.device import Cells, choose_device, within_memory
 from xbinn.running.predictor import ModelReference, load_cached
 from xbinn.running.tensors import Arrays, as_tensor, extremes, pack_forcing
 from xbinn.variables import (
@@ -71,13 +71,23 @@ class Layout:
 
     groups: tuple[Group, ...]
 
-    def __post_init__(self) -> None:
-        unknown = [g for g in self.groups if g not in (*OUTPUT_GROUPS, "pools")]
-        if unknown or not self.groups:
+    @classmethod
+    def of(cls, outputs: str | Sequence[str]) -> "Layout":
+        """Lay out one group or several of `xbinn.variables.OUTPUT_GROUPS`, as users name them.
+
+        Raises
+        ------
+        InputError
+            If there is none, or one is not known.
+        """
+        names = [outputs] if isinstance(outputs, str) else list(outputs)
+        unknown = [name for name in names if name not in OUTPUT_GROUPS]
+        if unknown or not names:
             raise InputError(
-                f"outputs {', '.join(map(repr, unknown)) or '()'} cannot be returned: choose from "
+                f"outputs={tuple(names)!r} cannot be returned: choose one or more of "
                 f"{', '.join(map(repr, OUTPUT_GROUPS))}"
             )
+        return cls(tuple(cast(Group, name) for name in names))
 
     @cached_property
     def outputs(self) -> tuple[Output, ...]:
@@ -102,7 +112,6 @@ class Layout:
         return int(self.outputs[-1].channels.stop)
 
 
-@one_thread_in_workers
 def predict_block(
     *arrays: np.ndarray,
     names: Sequence[str],
@@ -111,6 +120,7 @@ def predict_block(
     layout: Layout,
     device: str,
     dtype: str,
+    notes: list[str] | None = None,
 ) -> np.ndarray:
     """Run a fitted model on one block.
 
@@ -132,6 +142,8 @@ def predict_block(
         Name of a device, chosen where the block runs: workers may differ.
     dtype : str
         Of the solve and of the result.
+    notes : list of str, optional
+        Is told when the device had too little memory for `CELLS_PER_STEP` cells.
 
     Returns
     -------
@@ -147,21 +159,23 @@ def predict_block(
     covered = np.isfinite(numeric).all(axis=0)
     packed = block.empty(layout, dtype, {Status.COVARIATE_MISSING: ~covered})
     network = predictor.network
+
+    def solve(cells: Cells) -> np.ndarray:
+        forcing = block.forcing(cells, getattr(torch, dtype), where)
+        unit = network.encoder(
+            as_tensor(np.ascontiguousarray(numeric[:, cells].T), torch.float64, where),
+            as_tensor(np.ascontiguousarray(categorical[:, cells].T), None, where),
+        )
+        # Rounded as they are returned: simulate gives the same SOC for them.
+        parameters = network.physical(unit).to(getattr(torch, dtype)).double()
+        return pack(parameters, network.process.steady_state(parameters, forcing), layout)
+
     with torch.inference_mode():
-        for cells in block.steps(covered):
-            forcing = block.forcing(cells, getattr(torch, dtype), where)
-            unit = network.encoder(
-                as_tensor(np.ascontiguousarray(numeric[:, cells].T), torch.float64, where),
-                as_tensor(np.ascontiguousarray(categorical[:, cells].T), None, where),
-            )
-            # Rounded as they are returned: simulate gives the same SOC for them.
-            parameters = network.physical(unit).to(getattr(torch, dtype)).double()
-            state = network.process.steady_state(parameters, forcing)
-            packed[:, cells] = pack(parameters, state, layout)
+        for cells, values in within_memory(solve, block.steps(covered), notes):
+            packed[:, cells] = values
     return block.finish(packed)
 
 
-@one_thread_in_workers
 def simulate_block(
     *arrays: np.ndarray,
     names: Sequence[str],
@@ -318,7 +332,7 @@ class _Block:
         status[~self.forced] = Status.NO_FORCING
         return packed
 
-    def steps(self, usable: np.ndarray) -> Iterator[np.ndarray | slice]:
+    def steps(self, usable: np.ndarray) -> Iterator[Cells]:
         """Yield the cells to compute, a fixed number at a time."""
         usable = usable & self.forced
         if usable.all():
@@ -330,9 +344,7 @@ class _Block:
         for start in range(0, len(cells), CELLS_PER_STEP):
             yield cells[start : start + CELLS_PER_STEP]
 
-    def forcing(
-        self, cells: np.ndarray | slice, dtype: torch.dtype, device: torch.device
-    ) -> Forcing:
+    def forcing(self, cells: Cells, dtype: torch.dtype, device: torch.device) -> Forcing:
         """Forcing tensors of some cells."""
         chosen = {name: self.arrays[name][..., cells] for name in FORCING_NAMES}
         return pack_forcing(chosen, dtype=dtype, device=device)

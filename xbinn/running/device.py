@@ -1,19 +1,22 @@
-"""Where tensors live and how many threads work on them."""
+"""Where tensors live, and what to do where there is too little memory for them."""
 
 import logging
+import math
 import os
-import threading
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+from zlib import crc32
 
+import distributed
+import numpy as np
 import torch
 
 from xbinn.errors import DeviceError
-from xbinn.learning.threads import one_thread
 
-P = ParamSpec("P")
-R = TypeVar("R")
+Cells: TypeAlias = np.ndarray | slice
+"""Some flat cells of a block."""
 
 _log = logging.getLogger("xbinn")
 
@@ -60,21 +63,76 @@ def _cuda_index() -> int:
     # dask-cuda gives each worker its own CUDA_VISIBLE_DEVICES, of which 0 is the first.
     if os.environ.get("CUDA_VISIBLE_DEVICES"):
         return 0
-    return torch.cuda.current_device()
+    try:
+        name = distributed.get_worker().name
+    except ValueError:
+        return torch.cuda.current_device()
+    # Plain workers of one node share its devices among them.
+    number = name if isinstance(name, int) else crc32(str(name).encode())
+    return number % torch.cuda.device_count()
 
 
-def one_thread_in_workers(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a block function use one torch thread where it runs in a worker thread.
+def within_memory(
+    solve: Callable[[Cells], np.ndarray], steps: Iterable[Cells], notes: list[str] | None = None
+) -> Iterator[tuple[Cells, np.ndarray]]:
+    """Solve step by step; where a GPU has too little memory for a step, with half the cells.
 
-    Parallelism comes from the blocks: without this every worker thread would start as many
-    threads as there are cores. The main thread keeps its setting.
+    Parameters
+    ----------
+    solve : callable
+        From cells to their values.
+    steps : iterable of slice or ndarray
+        Cells to solve together.
+    notes : list of str, optional
+        Is told of every halving.
+
+    Yields
+    ------
+    cells, values
+        The steps, or parts of them.
+
+    Raises
+    ------
+    DeviceError
+        If a single cell is too much.
     """
+    waiting, most = deque(steps), sys.maxsize
+    while waiting:
+        cells = waiting.popleft()
+        count = _count(cells)
+        if count > most:
+            waiting.extendleft(reversed(_halves(cells)))
+            continue
+        try:
+            values = solve(cells)
+        except torch.OutOfMemoryError as error:
+            if count == 1:
+                raise DeviceError(
+                    f"the GPU has no memory for a single cell ({error}): free it, or choose "
+                    "device='cpu'"
+                ) from error
+            values = None
+        # Outside of the handler, whose traceback holds on to tensors.
+        if values is None:
+            most = math.ceil(count / 2)
+            waiting.appendleft(cells)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            note = f"out of GPU memory with {count} cells together: went on with {most}"
+            _log.warning(note)
+            if notes is not None:
+                notes.append(note)
+            continue
+        yield cells, values
 
-    @wraps(function)
-    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
-        if threading.current_thread() is threading.main_thread():
-            return function(*args, **kwargs)
-        with one_thread():
-            return function(*args, **kwargs)
 
-    return limited
+def _count(cells: Cells) -> int:
+    return cells.stop - cells.start if isinstance(cells, slice) else len(cells)
+
+
+def _halves(cells: Cells) -> tuple[Cells, Cells]:
+    if not isinstance(cells, slice):
+        middle = math.ceil(len(cells) / 2)
+        return cells[:middle], cells[middle:]
+    middle = cells.start + math.ceil(_count(cells) / 2)
+    return slice(cells.start, middle), slice(middle, cells.stop)

@@ -1,17 +1,27 @@
 """Run a block function over a Dataset: at once in memory, chunk by chunk where it is lazy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 
+from xbinn.learning.threads import one_thread
 from xbinn.running.block import Layout, Output
 from xbinn.variables import DEPTH, MONTH, STATUS
 
-BlockFunction = Callable[..., np.ndarray]
+
+class BlockFunction(Protocol):
+    """A function of arrays of a block to a packed array."""
+
+    __name__: str
+
+    def __call__(self, *arrays: np.ndarray, **call: Any) -> np.ndarray:
+        """Compute a block."""
+
+
 _CHANNEL = "xbinn_channel"
 """No spatial dimension may have this name."""
 
@@ -84,16 +94,23 @@ def _lazy(
         chunks = aligned.chunks.get(dim, (aligned.sizes[dim],))
         arguments += [da.arange(aligned.sizes[dim], chunks=(chunks,)), (dim,)]
     packed: da.Array = da.blockwise(
-        partial(function, **call),
+        partial(_one_threaded, function, **call),
         (_CHANNEL, *space),
         *arguments,
         new_axes={_CHANNEL: layout.n_channels},
         concatenate=True,
+        token=function.__name__,
         dtype=dtype,
         # Stated, not inferred: inference would call the function on empty arrays.
         meta=np.empty((0,) * (1 + len(space)), dtype),
     )
     return packed
+
+
+def _one_threaded(function: BlockFunction, *arrays: Any, **call: Any) -> np.ndarray:
+    """Run a block with one thread of torch: the blocks themselves run side by side."""
+    with one_thread():
+        return function(*arrays, **call)
 
 
 def _unpack(packed: Any, output: Output, space: tuple[str, ...]) -> xr.Variable:

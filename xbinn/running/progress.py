@@ -1,12 +1,13 @@
 """Progress for people: shown on a terminal, silent elsewhere."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tqdm import tqdm
 
 from xbinn.learning.training import History, Progress
+from xbinn.running.ledger import Entry
 
 
 @contextmanager
@@ -25,9 +26,7 @@ def training_bar(epochs: int, *, show: bool | None) -> Iterator[Progress | None]
     callable or None
         To be called after every epoch with the number of epochs done and the history.
     """
-    if show is None:
-        show = sys.stderr.isatty()
-    if not show:
+    if not _shown(show):
         yield None
         return
     with tqdm(total=epochs, desc="fit", unit="epoch") as bar:
@@ -40,3 +39,50 @@ def training_bar(epochs: int, *, show: bool | None) -> Iterator[Progress | None]
             bar.update(done - bar.n)
 
         yield report
+
+
+@contextmanager
+def tile_bar(total: int, done: int, *, show: bool | None) -> Iterator[Callable[[Entry], None]]:
+    """Show tiles done, their rate and the time left.
+
+    Parameters
+    ----------
+    total, done : int
+        Tiles of the job, and those that are stored already.
+    show : bool or None
+        None shows on a terminal only.
+
+    Yields
+    ------
+    callable
+        To be called with the entry of every finished tile.
+    """
+    if not _shown(show):
+        yield lambda entry: None
+        return
+    with tqdm(total=total, initial=done, desc="predict", unit="tile") as bar:
+
+        def tick(entry: Entry) -> None:
+            for note in entry.notes:
+                bar.write(f"tile {entry.tile}: {note}", file=sys.stderr)
+            bar.update()
+
+        yield tick
+
+
+@contextmanager
+def counting_bar(total: int, what: str, *, show: bool | None) -> Iterator[Callable[[], None]]:
+    """Show tiles looked at; yields a callable for each of them."""
+    if not _shown(show):
+        yield lambda: None
+        return
+    with tqdm(total=total, desc=what, unit="tile") as bar:
+
+        def tick() -> None:
+            bar.update()
+
+        yield tick
+
+
+def _shown(show: bool | None) -> bool:
+    return sys.stderr.isatty() if show is None else show

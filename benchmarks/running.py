@@ -1,0 +1,340 @@
+"""Time what surrounds the computation of a map: graphs, tiles, ledger, workers.
+
+Run ``python -m benchmarks.running`` for a table, with ``--json`` for numbers alone. Ratios of
+medians; the two sides of each take turns in the same run.
+
+lazy_path
+    A chunked grid through ``predict(...).compute()`` on dask's synchronous scheduler, over a plain
+    loop that reads, standardises and computes the same blocks.
+tile_job
+    ``predict(to=...)`` on the synchronous scheduler, over a plain loop that does the same for the
+    same tiles and writes them with Zarr.
+two_workers
+    Speed of a tile job with two worker processes over one; both have computed a tile before.
+resume
+    A call that finds all tiles done, over the job that computed them.
+many_tiles
+    A job of 10,000 tiles on a cluster: seconds until its first tile is handed out, and tasks that
+    the scheduler saw for each finished tile, of the first few.
+lazy_graph
+    Seconds to build a lazy result, and tasks of its optimised graph, for 1,000 blocks.
+
+The grid is the real one where XBINN_DATA names it, the idealised continent otherwise, repeated
+along its first dimension and written to a Zarr store in a temporary folder. The model is fitted for
+one epoch: what it predicts does not matter here.
+"""
+
+import argparse
+import json
+import platform
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dask
+import numpy as np
+import torch
+import xarray as xr
+from distributed import Client, LocalCluster
+
+import xbinn
+from xbinn.running import store
+from xbinn.running.job import ledger_path, read_plan
+from xbinn.running.ledger import Ledger
+from xbinn.running.tile import TileWork, compute_tile
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the grid is, and how often things are timed."""
+
+    repeats: int = 60
+    rows: int = 240
+    repetitions: int = 3
+    tiles: int = 10_000
+    seen: int = 20
+    blocks: int = 1000
+
+
+SMOKE = Sizes(repeats=2, rows=24, repetitions=1, tiles=50, seen=4, blocks=20)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A model and a grid on disk.
+
+    Attributes
+    ----------
+    folder : Path
+        For results.
+    model : Model
+    grid : Dataset
+        Lazy, with dask chunks that are the tiles.
+    tile : dict
+        Cells of a tile by dimension.
+    """
+
+    folder: Path
+    model: xbinn.Model
+    grid: xr.Dataset
+    tile: dict[str, int]
+
+    @property
+    def cells(self) -> int:
+        """Cells of the grid."""
+        return int(np.prod([self.grid.sizes[d] for d in self.tile]))
+
+
+@contextmanager
+def setting(sizes: Sizes) -> Iterator[Setting]:
+    """Write a large grid and fit a model, in a folder that is removed afterwards."""
+    torch.set_num_threads(1)
+    small = xbinn.datasets.open_grid().load()
+    model = xbinn.fit(small, xbinn.datasets.open_profiles(), epochs=1, seed=0, progress=False)
+    rows, columns = small["TSOI"].dims[-2:]
+    n = small.sizes[rows] * sizes.repeats
+    piece = small.drop_vars(rows)
+    whole = xr.concat([piece.chunk()] * sizes.repeats, rows, data_vars="minimal", coords="minimal")
+    whole = whole.assign_coords({rows: np.linspace(-60.0, 80.0, n)}).drop_encoding()
+    tile = {str(rows): min(sizes.rows, n), str(columns): small.sizes[columns]}
+    folder = Path(tempfile.mkdtemp(prefix="xbinn-benchmark-"))
+    try:
+        whole.chunk(tile).to_zarr(folder / "grid.zarr", consolidated=False)
+        model.save(folder / "m.xbinn")
+        grid = xr.open_zarr(folder / "grid.zarr", consolidated=False, decode_coords="all")
+        yield Setting(folder, model, grid, tile)
+    finally:
+        shutil.rmtree(folder)
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Time one call."""
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin
+
+
+def in_turns(
+    ours: Callable[[], object],
+    plain: Callable[[], object],
+    n: int,
+    prepare: Callable[[], object] = lambda: None,
+) -> Figures:
+    """Time two sides in turns, after one round that does not count."""
+    pairs = []
+    for _ in range(n + 1):
+        prepare()
+        pairs.append((seconds(ours), seconds(plain)))
+    pairs = pairs[1:]
+    a, b = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return {"s": a, "baseline_s": b, "ratio": a / b}
+
+
+def job(here: Setting, name: str = "out.zarr") -> xr.Dataset:
+    """Run a tile job, or find it done."""
+    path = here.folder / name
+    return xbinn.predict(here.grid, here.model, to=path, chunks=here.tile, progress=False)
+
+
+def clear(here: Setting, name: str = "out.zarr") -> None:
+    """Remove what a tile job has written."""
+    shutil.rmtree(here.folder / name, ignore_errors=True)
+    ledger_path(here.folder / name).unlink(missing_ok=True)
+
+
+def plain_work(here: Setting, name: str) -> TileWork:
+    """Return the work of a finished job, for loops that do the same without its machinery."""
+    path = here.folder / name
+    layout, tiling = read_plan(Ledger.read(ledger_path(path)).plan)
+    return TileWork(
+        source=None,
+        model=here.model.reference(),
+        layout=layout,
+        dtype=here.model.settings["dtype"],
+        device="cpu",
+        store=str(path),
+        tiling=tiling,
+        identity=store.identity(path),
+    )
+
+
+def plain_loop(here: Setting, work: TileWork, *, write: bool) -> list[np.ndarray]:
+    """Read, standardise and compute tile by tile; write each or keep it."""
+    kept = []
+    for number in range(work.tiling.n_tiles):
+        region = work.tiling.region(number)
+        part = here.grid.isel(region).compute()
+        packed = compute_tile(work, part, region, [])
+        if write:
+            store.write_tile(work.store, work.identity, packed, work.layout, region)
+        else:
+            kept.append(packed)
+    return kept
+
+
+def overheads(here: Setting, n: int) -> dict[str, Figures]:
+    """Lazy path, tile job and resuming."""
+    with dask.config.set(scheduler="synchronous"):
+        job(here)
+        work = plain_work(here, "out.zarr")
+        lazy = in_turns(
+            lambda: xbinn.predict(here.grid, here.model).compute(),
+            lambda: plain_loop(here, work, write=False),
+            n,
+        )
+        job(here, "plain.zarr")
+        # The plain loop writes over what is there already: no template, no ledger.
+        written = plain_work(here, "plain.zarr")
+        tiles = in_turns(
+            lambda: job(here),
+            lambda: plain_loop(here, written, write=True),
+            n,
+            prepare=lambda: clear(here),
+        )
+        again = statistics.median(seconds(lambda: job(here)) for _ in range(n))
+    tiles["cells_per_s"] = here.cells / tiles["s"]
+    resume = {"s": again, "baseline_s": tiles["s"], "ratio": again / tiles["s"]}
+    return {"lazy_path": lazy, "tile_job": tiles, "resume": resume}
+
+
+def two_workers(here: Setting, n: int) -> Figures:
+    """Tile jobs on one and on two worker processes."""
+    found = {1: [], 2: []}
+    for _ in range(n):
+        for workers, times in found.items():
+            with (
+                LocalCluster(
+                    n_workers=workers, threads_per_worker=1, dashboard_address=None
+                ) as cluster,
+                Client(cluster),
+            ):
+                clear(here)
+                job(here)  # each worker imports torch and loads the model
+                clear(here)
+                times.append(seconds(lambda: job(here)))
+    one, two = (statistics.median(times) for times in found.values())
+    return {"s": two, "baseline_s": one, "ratio": one / two}
+
+
+class _EnoughError(Exception):
+    pass
+
+
+def many_tiles(here: Setting, tiles: int, seen: int) -> Figures:
+    """Begin a job of very many tiles and leave it after a few."""
+    rows, columns = here.tile
+    edge = round(tiles**0.5)
+    part = here.grid.isel({rows: slice(edge), columns: slice(tiles // edge)})
+    handed: list[float] = []
+    done = 0
+    submit, append = Client.submit, Ledger.append
+
+    def watched(self: Client, *args: object, **kwargs: object) -> object:
+        handed.append(time.perf_counter())
+        return submit(self, *args, **kwargs)
+
+    def counted(self: Ledger, entry: object) -> None:
+        nonlocal done
+        append(self, entry)
+        done += 1
+        if done == seen:
+            raise _EnoughError
+
+    cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
+    with cluster, Client(cluster) as client:
+        Client.submit, Ledger.append = watched, counted
+        try:
+            begin = time.perf_counter()
+            xbinn.predict(
+                part, here.model, to=here.folder / "many.zarr", chunks={rows: 1, columns: 1}
+            )
+        except _EnoughError:
+            pass
+        finally:
+            Client.submit, Ledger.append = submit, append
+        computed = client.run_on_scheduler(_computed)
+    first = handed[0] - begin
+    return {"tiles": edge * (tiles // edge), "first_s": first, "tasks_per_tile": computed / done}
+
+
+def _computed(dask_scheduler: object) -> int:
+    """Tasks that workers have finished, as the scheduler recorded them."""
+    log = dask_scheduler.transition_log  # type: ignore[attr-defined]
+    return len({row[0] for row in log if row[1] == "processing" and row[2] == "memory"})
+
+
+def lazy_graph(here: Setting, blocks: int) -> Figures:
+    """Build a lazy result of many blocks."""
+    rows, columns = here.tile
+    edge = round(blocks**0.5)
+    part = here.grid.isel({rows: slice(edge), columns: slice(blocks // edge)})
+    grid = part.compute().chunk({rows: 1, columns: 1})
+    begin = time.perf_counter()
+    out = xbinn.predict(grid, here.model)
+    took = time.perf_counter() - begin
+    n = edge * (blocks // edge)
+    (optimised,) = dask.optimize(out)
+    tasks = len(dict(optimised.__dask_graph__()))
+    return {"blocks": n, "s": took * 1000 / n, "tasks": tasks * 1000 / n}
+
+
+def run(sizes: Sizes) -> dict[str, Figures]:
+    """Time everything."""
+    with setting(sizes) as here:
+        _say(f"{here.cells} cells in tiles of {here.tile}: lazy path, tile job, resuming")
+        results = overheads(here, sizes.repetitions)
+        _say("one worker and two")
+        results["two_workers"] = two_workers(here, sizes.repetitions)
+        _say("many tiles, lazy graph")
+        results["many_tiles"] = many_tiles(here, sizes.tiles, sizes.seen)
+        results["lazy_graph"] = lazy_graph(here, sizes.blocks)
+    return results
+
+
+def table(results: dict[str, Figures]) -> str:
+    """Lay the numbers out for reading."""
+    versions = f"torch {torch.__version__}, dask {dask.__version__}, xarray {xr.__version__}"
+    lines = [f"medians on {platform.processor() or platform.machine()}, {versions}", ""]
+    lines += [f"  {'':12}{'s':>9}{'baseline':>10}{'ratio':>8}"]
+    for name, f in results.items():
+        if "ratio" in f:
+            lines.append(f"  {name:12}{f['s']:9.2f}{f['baseline_s']:10.2f}{f['ratio']:8.3f}")
+    tiles, graph = results["many_tiles"], results["lazy_graph"]
+    lines += [
+        "",
+        f"tile job: {results['tile_job']['cells_per_s']:.0f} cells a second on one core",
+        f"a job of {tiles['tiles']:.0f} tiles hands out its first after {tiles['first_s']:.2f} s; "
+        f"{tiles['tasks_per_tile']:.2f} tasks a tile",
+        f"lazy path, 1,000 blocks: {graph['s']:.2f} s to build, {graph['tasks']:.0f} tasks",
+    ]
+    return "\n".join(lines)
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.running",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes: shows that it runs")
+    chosen = parser.parse_args(arguments)
+    results = run(SMOKE if chosen.smoke else Sizes())
+    print(json.dumps(results, indent=2) if chosen.json else table(results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

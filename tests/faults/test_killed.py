@@ -1,0 +1,213 @@
+"""Processes that are really killed: what is stored stays, and the same call goes on."""
+
+import json
+import logging
+import os
+import signal
+import time
+
+import pytest
+from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker
+from fault_helpers import CHUNKS, SECONDS, chunk_files
+
+import xbinn
+from xbinn.errors import JobError
+from xbinn.running import scheduling, store
+
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+AT = """
+def dying(function, when, after=False):
+    count = [0]
+    def call(*args, **kwargs):
+        count[0] += 1
+        if count[0] == when and not after:
+            {kill}
+        result = function(*args, **kwargs)
+        if count[0] == when:
+            {kill}
+        return result
+    return call
+{patch}
+"""
+MOMENTS = {
+    "after the ledger was begun": "store.create = dying(store.create, 1)",
+    "after the template": "store.create = dying(store.create, 1, after=True)",
+    "before the third tile is written": "store.write_tile = dying(store.write_tile, 3)",
+    "between chunks and ledger": "store.write_tile = dying(store.write_tile, 3, after=True)",
+    "after a line of the ledger": (
+        "ledger.Ledger.append = dying(ledger.Ledger.append, 4, after=True)"
+    ),
+    "before the mark as complete": "store.set_status = dying(store.set_status, 1)",
+}
+
+
+def finish(grid, model, path) -> None:
+    out = xbinn.predict(grid, model, to=path, chunks=CHUNKS)
+    assert out.attrs[store.STATUS_ATTRIBUTE] == store.COMPLETE
+    assert xbinn.verify(path).sound
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_client_is_gone_on_with(start, grid, model, undisturbed, tmp_path, caplog, moment):
+    process = start(AT.format(kill=KILL, patch=MOMENTS[moment]))
+    assert process.wait(timeout=SECONDS) == -signal.SIGKILL
+    path = tmp_path / "out.zarr"
+    if path.exists():
+        assert store.attributes(path)[store.STATUS_ATTRIBUTE] == store.INCOMPLETE
+    with caplog.at_level(logging.WARNING, "xbinn"):
+        finish(grid, model, path)
+    assert "has ended without finishing: taking over its lock" in caplog.text
+    assert chunk_files(path) == undisturbed
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.zarr", "out.zarr.ledger"]
+
+
+def test_killed_twice(start, grid, model, undisturbed, tmp_path):
+    for moment in ("between chunks and ledger", "before the third tile is written"):
+        process = start(AT.format(kill=KILL, patch=MOMENTS[moment]))
+        assert process.wait(timeout=SECONDS) == -signal.SIGKILL
+    assert lines(tmp_path) == 1 + 2 + 2
+    finish(grid, model, tmp_path / "out.zarr")
+    assert chunk_files(tmp_path / "out.zarr") == undisturbed
+
+
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
+def test_interrupted_by_the_user(start, grid, model, undisturbed, tmp_path, scheduler):
+    slow = "original = tile._run\ndef run(*a):\n    time.sleep(0.5)\n    return original(*a)\n"
+    process = start(f"{slow}tile._run = run", scheduler=scheduler)
+    wait_for(lambda: (tmp_path / "out.zarr.ledger").exists() and lines(tmp_path) > 1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode != 0
+    assert "tiles of" in said
+    assert "the same call goes on from there" in said
+    assert not (tmp_path / "out.zarr.lock").exists()
+    finish(grid, model, tmp_path / "out.zarr")
+    assert chunk_files(tmp_path / "out.zarr") == undisturbed
+
+
+def test_a_second_writer_is_refused_while_the_first_runs(start, grid, model, tmp_path):
+    process = start("store.write_tile = lambda *a: time.sleep(60)")
+    wait_for(lambda: (tmp_path / "out.zarr").exists())
+    with pytest.raises(
+        JobError, match=rf"is being written by process {process.pid} of host .*since .*: wait"
+    ):
+        xbinn.predict(grid, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
+
+
+def test_a_lock_of_another_host_is_explained(grid, model, tmp_path):
+    lock = {"host": "node7", "namespace": "", "pid": 1, "started": 0.0, "since": "yesterday"}
+    (tmp_path / "out.zarr.lock").write_text(json.dumps(lock))
+    with pytest.raises(
+        JobError, match=r"process 1 of host node7 since yesterday.*delete the stale"
+    ):
+        xbinn.predict(grid, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
+    (tmp_path / "out.zarr.lock").write_text("not a lock")
+    with pytest.raises(JobError, match=r"is no lock of this version .* delete it"):
+        xbinn.predict(grid, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
+
+
+# --- clusters ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cluster():
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as c,
+        Client(c) as client,
+    ):
+        yield client
+
+
+def test_a_killed_worker_comes_back_or_others_do_its_work(
+    cluster, grid, model, undisturbed, tmp_path, monkeypatch
+):
+    killed = []
+    append = scheduling._as_finished
+
+    def killing(*args):
+        for found in append(*args):
+            if not killed:
+                pids = list(cluster.run(os.getpid).values())
+                killed.append(pids[0])
+                os.kill(pids[0], signal.SIGKILL)
+            yield found
+
+    monkeypatch.setattr(scheduling, "_as_finished", killing)
+    finish(grid, model, tmp_path / "out.zarr")
+    assert killed
+    assert chunk_files(tmp_path / "out.zarr") == undisturbed
+
+
+def test_a_tile_whose_worker_always_dies_is_named(cluster, grid, model, undisturbed, tmp_path):
+    deadly = grid.assign(
+        TSOI=grid["TSOI"].copy(data=grid["TSOI"].data.map_blocks(_die_in_one_block))
+    )
+    with pytest.raises(
+        JobError, match=r"tile \(1, 1\), lat\[1:2\], lon\[2:4\]: its worker died.*GiB.*chunks="
+    ):
+        xbinn.predict(deadly, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
+    assert store.attributes(tmp_path / "out.zarr")[store.STATUS_ATTRIBUTE] == store.INCOMPLETE
+
+
+def _die_in_one_block(block, block_info=None):
+    if block_info and block_info[0]["chunk-location"][-2:] == (1, 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return block
+
+
+def test_a_lost_scheduler_is_said_in_time(grid, model, undisturbed, tmp_path):
+    with SpecCluster(
+        workers={0: {"cls": Worker, "options": {"nthreads": 1}}},
+        scheduler={"cls": Scheduler, "options": {"dashboard": False, "dashboard_address": ":0"}},
+    ) as c:
+        client = Client(c)
+        append = scheduling._as_finished
+
+        def losing(*args):
+            for number, found in enumerate(append(*args)):
+                if number == 1:
+                    c.sync(c.scheduler.close)
+                yield found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(scheduling, "_as_finished", losing)
+            begin = time.monotonic()
+            with pytest.raises(JobError, match=r"was lost, or it withdrew the tasks.*goes on"):
+                xbinn.predict(grid, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
+            assert time.monotonic() - begin < 60
+        client.close(timeout=5)
+    finish(grid, model, tmp_path / "out.zarr")
+    assert chunk_files(tmp_path / "out.zarr") == undisturbed
+
+
+def test_all_tiles_run_where_a_gpu_is_offered(grid, model, undisturbed, tmp_path, monkeypatch):
+    from distributed import get_worker
+
+    from xbinn.running import tile
+
+    names = []
+    run = tile._run
+    monkeypatch.setattr(tile, "_run", lambda *a: names.append(get_worker().name) or run(*a))
+    workers = {
+        i: {"cls": Worker, "options": {"nthreads": 1, "resources": tag, "name": f"w{i}"}}
+        for i, tag in enumerate(({"GPU": 1}, {}, {}))
+    }
+    scheduler = {"cls": Scheduler, "options": {"dashboard": False, "dashboard_address": ":0"}}
+    with SpecCluster(workers=workers, scheduler=scheduler) as c, Client(c):
+        finish(grid, model, tmp_path / "out.zarr")
+        assert set(names) == {"w0"}
+        names.clear()
+        xbinn.predict(grid, model, to=tmp_path / "cpu.zarr", chunks=CHUNKS, device="cpu")
+        assert len(set(names)) > 1
+    assert chunk_files(tmp_path / "out.zarr") == undisturbed
+
+
+def lines(folder) -> int:
+    return (folder / "out.zarr.ledger").read_text().count("\n")
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,131 @@
+"""What a tile job is: enough to tell whether a store can be gone on with."""
+
+import hashlib
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from xbinn.running.tiling import Tiling
+
+Fingerprint = dict[str, str]
+"""Names of what makes up a job, and its values."""
+_SHOWN: Final = 120
+_SAMPLES: Final = 5
+"""Cells on the diagonal of a grid whose values stand for it."""
+
+
+def fingerprint(
+    inputs: xr.Dataset,
+    tiling: Tiling,
+    *,
+    crs: str,
+    model: str,
+    version: str,
+    outputs: tuple[str, ...],
+    dtype: str,
+) -> Fingerprint:
+    """Describe a job.
+
+    Parameters
+    ----------
+    inputs : Dataset
+        The variables that the job reads, as they were given. Chunked ones are known by their
+        values at a few cells, since names of dask graphs differ between processes; those that
+        lie unread in a file by that file, its size and its time; others by all their values.
+    tiling : Tiling
+        Dimensions, tiles and chunks.
+    crs, model, version, outputs, dtype
+        As text: CRS of the grid, sha256 of the model, version of xbinn, groups of outputs,
+        precision.
+    """
+    along = dict(zip(tiling.dims, tiling.sizes, strict=True))
+    found = {
+        "model": model,
+        "xbinn version": version,
+        "outputs": ", ".join(outputs),
+        "dtype": dtype,
+        "grid": ", ".join(f"{d} {n}" for d, n in along.items()) or "one column",
+        "CRS": crs,
+        "tile": ", ".join(f"{d} {n}" for d, n in zip(tiling.dims, tiling.tile, strict=True)),
+        "chunk": ", ".join(f"{d} {n}" for d, n in zip(tiling.dims, tiling.chunk, strict=True)),
+    }
+    for name, coordinate in sorted(inputs.coords.items(), key=lambda item: str(item[0])):
+        if set(coordinate.dims) & set(tiling.dims):
+            found[f"coordinate {name}"] = f"sha256 {_digest(coordinate.values)}"
+    samples = _samples(inputs, tiling)
+    for name, da in sorted(inputs.data_vars.items(), key=lambda item: str(item[0])):
+        dims = ", ".join(f"{d} {n}" for d, n in da.sizes.items())
+        file = _file(da.variable, inputs.encoding.get("source"))
+        if file is not None:
+            found[f"file {file}"] = _state(file)
+        values = f"from {file.name}" if file is not None else samples[name]
+        units = da.attrs.get("units", "no units")
+        found[str(name)] = f"{da.dtype} ({dims}), {units}, {values}"
+    return found
+
+
+def differences(stored: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
+    """Say how two fingerprints differ, with both values; empty where they agree."""
+    names = dict.fromkeys((*stored, *given))
+    return [
+        f"{name} was {_short(stored.get(name))} and is now {_short(given.get(name))}"
+        for name in names
+        if stored.get(name) != given.get(name)
+    ]
+
+
+def _short(value: str | None) -> str:
+    if value is None:
+        return "absent"
+    return repr(value) if len(value) <= _SHOWN else repr(value[: _SHOWN - 3] + "...")
+
+
+def _samples(inputs: xr.Dataset, tiling: Tiling) -> dict[Hashable, str]:
+    """Name the values of variables: of chunked ones a few cells, of others all.
+
+    What lies unread in a file is not touched.
+    """
+    found: dict[Hashable, str] = {}
+    some = {
+        dim: xr.DataArray(np.linspace(0, n - 1, _SAMPLES).round().astype(int), dims="sample")
+        for dim, n in zip(tiling.dims, tiling.sizes, strict=True)
+    }
+    lazy = [n for n, da in inputs.data_vars.items() if not da.variable._in_memory]
+    chunked = [n for n in lazy if inputs[n].chunks is not None]
+    unknown = [n for n in lazy if _file(inputs[n].variable, inputs.encoding.get("source")) is None]
+    sampled = inputs[list(dict.fromkeys((*chunked, *unknown)))]
+    if sampled.data_vars and all(tiling.sizes):
+        sampled = sampled.isel({d: i for d, i in some.items() if d in sampled.dims})
+    for name, da in sampled.compute(scheduler="threads").data_vars.items():
+        found[name] = f"sha256 {_digest(da.values)} of {_SAMPLES} cells"
+    for name, da in inputs.data_vars.items():
+        if da.variable._in_memory:
+            found[name] = f"sha256 {_digest(da.values)}"
+    return found
+
+
+def _digest(values: np.ndarray) -> str:
+    plain = values.astype(str) if values.dtype == object else values
+    return hashlib.sha256(np.ascontiguousarray(plain).tobytes()).hexdigest()
+
+
+def _file(variable: xr.Variable, beside: object) -> Path | None:
+    """Return the file of a variable that has not been read yet, else that of its Dataset."""
+    # Public xarray does not say whether a variable is in memory; asking for values reads it.
+    if variable.chunks is not None or variable._in_memory:
+        return None
+    source = variable.encoding.get("source", beside)
+    return None if source is None else Path(str(source))
+
+
+def _state(file: Path) -> str:
+    # What is written last in a Zarr store is its metadata, as a rule.
+    metadata = file / "zarr.json"
+    try:
+        state = (metadata if metadata.exists() else file).stat()
+    except OSError:
+        return "not on this machine"
+    return f"{state.st_size} bytes, changed {state.st_mtime_ns} ns"
