@@ -55,12 +55,14 @@ def predict_to_store(
 
     Parameters
     ----------
-    ds, model, to, overwrite, chunks, shards, device, progress
+    ds, model
         As for `xbinn.predict`.
     layout : Layout
         What to return.
     about : About
         For the attributes.
+    to, overwrite, chunks, shards, device, progress
+        As for `xbinn.predict`.
 
     Returns
     -------

@@ -370,7 +370,7 @@ def nearest_cells(
 
     Parameters
     ----------
-    ds, lat, lon, tolerance, valid
+    ds, lat, lon, valid, tolerance
         See `CellSearch` and `CellSearch.nearest`.
 
     Raises
