@@ -54,6 +54,8 @@ def start(folder, tmp_path) -> Callable[..., subprocess.Popen]:
 import os, signal, sys, time, dask, xarray as xr, xbinn
 from xbinn.running import job, ledger, scheduling, store, tile
 if __name__ == "__main__":
+    # Whoever runs the tests in the background hands down that it is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     dask.config.set(scheduler={scheduler!r})
     grid = xr.open_zarr({str(folder / "grid.zarr")!r}, consolidated=False, decode_coords="all")
     model = xbinn.load({str(folder / "m.xbinn")!r})
