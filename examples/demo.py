@@ -101,7 +101,7 @@ def score_table(skill: Skill) -> str:
     lines = [
         f"Scores on {int(skill.scores['n'].sel(model=MODEL, depth_range='all'))} samples of "
         f"{skill.sites.n_profiles} profiles in blocks that touched neither scaling nor early "
-        "stopping nor the choice of settings (made on the others by python -m benchmarks.settings)",
+        "stopping nor the search for settings (python -m benchmarks.settings, on the others alone)",
         "(R2 = 1 - SSE/SST pooled over samples; RMSE and bias in kg m-3, of ln in ln units)",
     ]
     for depth in skill.scores["depth_range"].values:
