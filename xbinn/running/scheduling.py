@@ -25,7 +25,7 @@ WAITING_PER_THREAD: Final = 2
 NO_WORKERS_SECONDS: Final = 300.0
 """How long a job waits for a worker after it has lost all."""
 _LOOK: Final = 2.0
-"""Seconds without a finished task after which the cluster is looked at."""
+"""Seconds after which the cluster is looked at again."""
 
 _SHARED: dict[str, Any] = {}
 """In a worker: what the tasks of a job have in common, by job."""
@@ -216,8 +216,13 @@ def _as_finished(
     going: dict[int, Any] = {}
     left = iter(numbers)
     more = True
+    looked = time.monotonic()
     try:
         while more or going:
+            # Also while tasks finish: workers that have come since are to get some.
+            if time.monotonic() - looked > _LOOK:
+                look()
+                looked = time.monotonic()
             while more and len(going) < WAITING_PER_THREAD * threads():
                 number = next(left, None)
                 if number is None:
@@ -230,7 +235,6 @@ def _as_finished(
             try:
                 number, future = finished.get(timeout=_LOOK)
             except queue.Empty:
-                look()
                 continue
             del going[number]
             yield number, future
