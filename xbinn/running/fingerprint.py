@@ -32,9 +32,10 @@ def fingerprint(
     Parameters
     ----------
     inputs : Dataset
-        The variables that the job reads, as they were given. Chunked ones are known by their
-        values at a few cells, since names of dask graphs differ between processes; those that
-        lie unread in a file by that file, its size and its time; others by all their values.
+        The variables that the job reads, as they were given. Those that are not in memory are
+        known by their file, its size and its time, as far as xarray tells it, and chunked ones by
+        their values at a few cells besides: names of dask graphs differ between processes. Those
+        in memory are known by all their values.
     tiling : Tiling
         Dimensions, tiles and chunks.
     crs, model, version, outputs, dtype
@@ -59,11 +60,12 @@ def fingerprint(
     for name, da in sorted(inputs.data_vars.items(), key=lambda item: str(item[0])):
         dims = ", ".join(f"{d} {n}" for d, n in da.sizes.items())
         file = _file(da.variable, inputs.encoding.get("source"))
+        values = [samples[name]] if name in samples else []
         if file is not None:
             found[f"file {file}"] = _state(file)
-        values = f"from {file.name}" if file is not None else samples[name]
+            values.append(f"from {file.name}")
         units = da.attrs.get("units", "no units")
-        found[str(name)] = f"{da.dtype} ({dims}), {units}, {values}"
+        found[str(name)] = f"{da.dtype} ({dims}), {units}, {', '.join(values)}"
     return found
 
 
@@ -113,9 +115,9 @@ def _digest(values: np.ndarray) -> str:
 
 
 def _file(variable: xr.Variable, beside: object) -> Path | None:
-    """Return the file of a variable that has not been read yet, else that of its Dataset."""
+    """Return the file of a variable that is not in memory, else that of its Dataset."""
     # Public xarray does not say whether a variable is in memory; asking for values reads it.
-    if variable.chunks is not None or variable._in_memory:
+    if variable._in_memory:
         return None
     source = variable.encoding.get("source", beside)
     return None if source is None else Path(str(source))
