@@ -26,6 +26,7 @@ from xbinn.running import store, verification
 from xbinn.running.block import Layout
 from xbinn.running.fingerprint import Fingerprint, differences, fingerprint
 from xbinn.running.job import Job
+from xbinn.running.lock import one_writer
 from xbinn.running.resources import current_client, gpu_resources
 from xbinn.running.tile import TileWork
 from xbinn.running.tiling import Tiling, cut
@@ -34,6 +35,7 @@ from xbinn.variables import STATUS
 
 ZARR: Final = ".zarr"
 NETCDF: Final = ".nc"
+_UNFINISHED: Final = ".unfinished"
 
 _log = logging.getLogger("xbinn")
 
@@ -227,7 +229,17 @@ def _finished(path: Path, identity: Fingerprint) -> xr.Dataset:
 
 def _to_netcdf(zarr: Path, path: Path, tiling: Tiling) -> xr.Dataset:
     """Turn a complete store into NetCDF, which appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with one_writer(jobs.lock_path(zarr), zarr):
+        for left in path.parent.glob(f".{path.name}.*{_UNFINISHED}"):
+            # A conversion that was killed.
+            left.unlink()
+        _convert(zarr, path, tiling)
+        jobs.remove(zarr)
+    return _open_netcdf(path)
+
+
+def _convert(zarr: Path, path: Path, tiling: Tiling) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
     ds = store.reopen(zarr)
     try:
         # One chunk after the other; HDF5 is not parallel anyway.
@@ -247,8 +259,6 @@ def _to_netcdf(zarr: Path, path: Path, tiling: Tiling) -> xr.Dataset:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
-    jobs.remove(zarr)
-    return _open_netcdf(path)
 
 
 def _encoding(v: xr.DataArray, tiling: Tiling) -> dict[str, Any]:

@@ -49,7 +49,9 @@ def start(folder, tmp_path) -> Callable[..., subprocess.Popen]:
     """Start the job in a process of its own, after some lines that prepare a fault."""
     running = []
 
-    def run(fault: str = "", *, scheduler: str = "synchronous") -> subprocess.Popen:
+    def run(
+        fault: str = "", *, scheduler: str = "synchronous", to: str = "out.zarr"
+    ) -> subprocess.Popen:
         code = f"""
 import os, signal, sys, time, dask, xarray as xr, xbinn
 from xbinn.running import job, ledger, scheduling, store, tile
@@ -60,7 +62,7 @@ if __name__ == "__main__":
     grid = xr.open_zarr({str(folder / "grid.zarr")!r}, consolidated=False, decode_coords="all")
     model = xbinn.load({str(folder / "m.xbinn")!r})
 {"".join(f"    {line}" + chr(10) for line in fault.splitlines())}
-    xbinn.predict(grid, model, to={str(tmp_path / "out.zarr")!r}, chunks={CHUNKS!r})
+    xbinn.predict(grid, model, to={str(tmp_path / to)!r}, chunks={CHUNKS!r})
 """
         process = subprocess.Popen(
             [sys.executable, "-c", code],

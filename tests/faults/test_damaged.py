@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import shutil
 
 import dask
 import numpy as np
@@ -15,6 +16,7 @@ import xbinn
 from xbinn.errors import InputError, JobError
 from xbinn.running import block, store, tile
 from xbinn.running.job import ledger_path
+from xbinn.running.ledger import Ledger
 
 
 @pytest.fixture
@@ -137,6 +139,22 @@ def test_another_job_is_refused_with_both_values(grid, model, path, folder):
             call()
     again(grid, other, path, overwrite=True)
     assert xbinn.verify(path).sound
+
+
+def test_a_grid_that_was_written_again_is_another(folder, model, tmp_path):
+    shutil.copytree(folder / "grid.zarr", tmp_path / "grid.zarr")
+
+    def opened():
+        return xr.open_zarr(tmp_path / "grid.zarr", consolidated=False, decode_coords="all")
+
+    again(opened(), model, tmp_path / "out.zarr")
+    again(opened(), model, tmp_path / "out.zarr")
+    changed = opened().compute()
+    changed["TSOI"][:, :, 0, 4] += 1.0  # not one of the cells that are looked at
+    shutil.rmtree(tmp_path / "grid.zarr")
+    changed.drop_encoding().chunk(CHUNKS).to_zarr(tmp_path / "grid.zarr", consolidated=False)
+    with pytest.raises(JobError, match=r"file .*grid.zarr was '.*' and is now"):
+        again(opened(), model, tmp_path / "out.zarr")
 
 
 def test_what_is_no_job_is_left_alone(grid, model, tmp_path):
@@ -264,6 +282,22 @@ def test_too_little_gpu_memory_is_noted(grid, model, undisturbed, tmp_path, monk
     monkeypatch.setattr(block, "pack", small_device)
     again(grid, model, tmp_path / "out.zarr")
     assert "out of GPU memory with 2 cells" in ledger_path(tmp_path / "out.zarr").read_text()
+    assert chunk_files(tmp_path / "out.zarr") == undisturbed
+
+
+def test_a_ledger_that_cannot_be_written(grid, model, undisturbed, tmp_path, monkeypatch):
+    append = Ledger.append
+
+    def full(self, entry):
+        if len(self.done) == 2:
+            raise OSError(errno.ENOSPC, "no space left")
+        append(self, entry)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "append", full)
+        with pytest.raises(JobError, match=r"ledger cannot be written .*make room; 2 of 12 tiles"):
+            again(grid, model, tmp_path / "out.zarr")
+    again(grid, model, tmp_path / "out.zarr")
     assert chunk_files(tmp_path / "out.zarr") == undisturbed
 
 

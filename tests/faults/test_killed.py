@@ -7,12 +7,13 @@ import signal
 import time
 
 import pytest
-from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker
+import xarray as xr
+from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker, get_worker
 from fault_helpers import CHUNKS, SECONDS, chunk_files
 
 import xbinn
 from xbinn.errors import JobError
-from xbinn.running import scheduling, store
+from xbinn.running import scheduling, store, tile
 
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 AT = """
@@ -68,6 +69,22 @@ def test_killed_twice(start, grid, model, undisturbed, tmp_path):
     assert lines(tmp_path) == 1 + 2 + 2
     finish(grid, model, tmp_path / "out.zarr")
     assert chunk_files(tmp_path / "out.zarr") == undisturbed
+
+
+def test_killed_while_netcdf_is_made(start, grid, model, tmp_path):
+    fault = (
+        "def torn(self, path, **kwargs):\n"
+        "    path.write_bytes(b'half')\n"
+        f"    {KILL}\n"
+        "xr.Dataset.to_netcdf = torn"
+    )
+    process = start(fault, to="out.nc")
+    assert process.wait(timeout=SECONDS) == -signal.SIGKILL
+    assert not (tmp_path / "out.nc").exists()
+    assert len(list(tmp_path.iterdir())) == 4  # store, ledger, lock, half a file
+    out = xbinn.predict(grid, model, to=tmp_path / "out.nc", chunks=CHUNKS).compute()
+    xr.testing.assert_equal(out, xbinn.predict(grid, model).compute())
+    assert [p.name for p in tmp_path.iterdir()] == ["out.nc"]
 
 
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
@@ -156,10 +173,7 @@ def _die_in_one_block(block, block_info=None):
 
 
 def test_a_lost_scheduler_is_said_in_time(grid, model, undisturbed, tmp_path):
-    with SpecCluster(
-        workers={0: {"cls": Worker, "options": {"nthreads": 1}}},
-        scheduler={"cls": Scheduler, "options": {"dashboard": False, "dashboard_address": ":0"}},
-    ) as c:
+    with in_process({}) as c:
         client = Client(c)
         append = scheduling._as_finished
 
@@ -181,25 +195,74 @@ def test_a_lost_scheduler_is_said_in_time(grid, model, undisturbed, tmp_path):
 
 
 def test_all_tiles_run_where_a_gpu_is_offered(grid, model, undisturbed, tmp_path, monkeypatch):
-    from distributed import get_worker
-
-    from xbinn.running import tile
-
     names = []
     run = tile._run
     monkeypatch.setattr(tile, "_run", lambda *a: names.append(get_worker().name) or run(*a))
-    workers = {
-        i: {"cls": Worker, "options": {"nthreads": 1, "resources": tag, "name": f"w{i}"}}
-        for i, tag in enumerate(({"GPU": 1}, {}, {}))
-    }
-    scheduler = {"cls": Scheduler, "options": {"dashboard": False, "dashboard_address": ":0"}}
-    with SpecCluster(workers=workers, scheduler=scheduler) as c, Client(c):
+    with in_process({"GPU": 1}, {}, {}) as c, Client(c):
         finish(grid, model, tmp_path / "out.zarr")
         assert set(names) == {"w0"}
         names.clear()
         xbinn.predict(grid, model, to=tmp_path / "cpu.zarr", chunks=CHUNKS, device="cpu")
         assert len(set(names)) > 1
     assert chunk_files(tmp_path / "out.zarr") == undisturbed
+
+
+def test_a_worker_that_joins_late_gets_tiles(grid, model, undisturbed, tmp_path, monkeypatch):
+    names = []
+    run = tile._run
+
+    def slow(*args):
+        names.append(get_worker().name)
+        time.sleep(0.3)
+        return run(*args)
+
+    monkeypatch.setattr(tile, "_run", slow)
+    monkeypatch.setattr(scheduling, "_LOOK", 0.1)
+    with in_process({}) as c, Client(c):
+        found = scheduling._as_finished
+
+        def joining(*args):
+            for number, outcome in enumerate(found(*args)):
+                if number == 1:
+                    c.worker_spec["late"] = {"cls": Worker, "options": {"name": "late"}}
+                    c.sync(c._correct_state)
+                yield outcome
+
+        monkeypatch.setattr(scheduling, "_as_finished", joining)
+        finish(grid, model, tmp_path / "out.zarr")
+    assert names.count("late") > 1
+    assert chunk_files(tmp_path / "out.zarr") == undisturbed
+
+
+def test_a_cluster_that_lost_all_its_workers(grid, model, undisturbed, tmp_path, monkeypatch):
+    monkeypatch.setattr(scheduling, "_LOOK", 0.1)
+    monkeypatch.setattr(scheduling, "NO_WORKERS_SECONDS", 1.0)
+    with in_process({}) as c, Client(c):
+        found = scheduling._as_finished
+
+        def leaving(*args):
+            for number, outcome in enumerate(found(*args)):
+                if number == 1:
+                    c.scale(0)
+                yield outcome
+
+        monkeypatch.setattr(scheduling, "_as_finished", leaving)
+        with pytest.raises(JobError, match=r"has had no worker for 1 s: start some; .* goes on"):
+            xbinn.predict(grid, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
+        monkeypatch.undo()
+    finish(grid, model, tmp_path / "out.zarr")
+    assert chunk_files(tmp_path / "out.zarr") == undisturbed
+
+
+def in_process(*tags: dict) -> SpecCluster:
+    """A cluster in this process; each worker has one thread and its resources."""
+    return SpecCluster(
+        workers={
+            i: {"cls": Worker, "options": {"nthreads": 1, "resources": tag, "name": f"w{i}"}}
+            for i, tag in enumerate(tags)
+        },
+        scheduler={"cls": Scheduler, "options": {"dashboard": False, "dashboard_address": ":0"}},
+    )
 
 
 def lines(folder) -> int:

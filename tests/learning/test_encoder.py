@@ -185,3 +185,8 @@ def test_wrong_settings_are_refused():
         Encoder(0, (), 5)
     with pytest.raises(InputError, match=r"below 1: dropout=1\.0, category_dropout=-0\.1"):
         Encoder(3, (), 5, dropout=1.0, category_dropout=-0.1)
+
+
+def test_a_reach_that_leaves_nothing_is_refused():
+    with pytest.raises(InputError, match=r"reach=0\.0 clips every covariate to one value"):
+        Encoder(3, (), 5, reach=0.0)

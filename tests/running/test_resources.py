@@ -7,7 +7,7 @@ import pytest
 from distributed import Client, Scheduler, SpecCluster, Worker, get_worker
 
 import xbinn
-from xbinn.errors import DeviceError, JobError
+from xbinn.errors import DeviceError, InputError, JobError
 from xbinn.running import block, resources
 from xbinn.running.resources import current_client, gpu_resources
 from xbinn.testing import small_grid, small_profiles
@@ -51,6 +51,17 @@ def test_a_lazy_result_runs_where_it_is_sent(tagged, model, monkeypatch):
     lazy.compute(resources={"GPU": 1})
     assert set(names) == {"w0"}
     assert len(names) > 10
+    names.clear()
+    with dask.annotate(resources={"GPU": 1}):
+        lazy.compute()
+    assert set(names) == {"w0"}
+    assert len(names) > 10
+
+
+def test_a_grid_that_the_cluster_holds_is_refused(tagged, model, tmp_path):
+    held = small_grid().chunk(lat=1).persist()
+    with pytest.raises(InputError, match=r"is held by the cluster \(persist\).*before persist"):
+        xbinn.predict(held, model, to=tmp_path / "out.zarr")
 
 
 def test_no_gpu_anywhere_is_said_at_once(model, tmp_path):

@@ -12,6 +12,7 @@ The order in which things are written is what makes a job safe to kill at any mo
 import errno
 import json
 import logging
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -215,8 +216,11 @@ def _how_to_resume(job: Job, ledger: Ledger) -> str:
 def _begin(job: Job, overwrite: bool) -> Ledger:
     """Open what is there, or make it."""
     path, listed = job.path, ledger_path(job.path)
-    for left in path.parent.glob(f".{path.name}.*.new"):
-        store.remove(left)
+    for left in (
+        *path.parent.glob(f".{path.name}.*.new"),
+        *path.parent.glob(f".{path.name}.*.old"),
+    ):
+        shutil.rmtree(left)
     if overwrite:
         _clear(path, listed)
     if not listed.exists():
@@ -284,7 +288,6 @@ def lock_path(path: Path) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a store with its ledger, once its content is somewhere else."""
-    with one_writer(lock_path(path), path):
-        ledger_path(path).unlink(missing_ok=True)
-        store.remove(path)
+    """Remove a store with its ledger, once its content is somewhere else; under its lock."""
+    ledger_path(path).unlink(missing_ok=True)
+    store.remove(path)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from xbinn.errors import JobError
 from xbinn.running import store
+from xbinn.running.block import Layout
 from xbinn.running.job import ledger_path, lock_path, read_plan
-from xbinn.running.ledger import Ledger
+from xbinn.running.ledger import Entry, Ledger
 from xbinn.running.lock import one_writer
 from xbinn.running.progress import counting_bar
+from xbinn.running.tiling import Tiling
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,18 @@ def verify(path: Path, *, repair: bool, show: bool | None) -> Verification:
         return _verify(path, ledger, show, strike=ledger.strike)
 
 
+def _problem(path: Path, layout: Layout, tiling: Tiling, entry: Entry) -> str | None:
+    """Say what is wrong with a stored tile."""
+    try:
+        values = store.read_tile(str(path), layout, tiling.region(entry.tile))
+    except Exception as error:  # noqa: BLE001  codecs raise many kinds
+        return f"cannot be read ({type(error).__name__}: {error})"
+    found = store.digest(values)
+    if found == entry.sha256:
+        return None
+    return f"has sha256 {found[:12]}, not {entry.sha256[:12]}: chunks are missing, or not its own"
+
+
 def _verify(
     path: Path, ledger: Ledger, show: bool | None, strike: Callable[[int, str], None] | None
 ) -> Verification:
@@ -83,17 +97,7 @@ def _verify(
     damaged = {}
     with counting_bar(len(stored), "verify", show=show) as tick:
         for number, entry in sorted(stored.items()):
-            try:
-                values = store.read_tile(str(path), layout, tiling.region(number))
-                found = store.digest(values)
-                problem = (
-                    None
-                    if found == entry.sha256
-                    else f"has sha256 {found[:12]}, not "
-                    + (f"{entry.sha256[:12]}: chunks are missing, or of something else")
-                )
-            except Exception as error:  # noqa: BLE001  codecs raise many kinds
-                problem = f"cannot be read ({type(error).__name__}: {error})"
+            problem = _problem(path, layout, tiling, entry)
             if problem is not None:
                 damaged[tiling.describe(number)] = problem
                 if strike is not None:
