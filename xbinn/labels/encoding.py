@@ -98,8 +98,11 @@ def lay_out(da: xr.DataArray, leading: tuple[str, ...], space: Mapping[str, int]
         Spatial dimensions and their sizes.
     """
     missing = {dim: size for dim, size in space.items() if dim not in da.dims}
-    first = [dim for dim in leading if dim in da.dims]
-    return da.expand_dims(missing).transpose(*first, *space)
+    wanted = (*(dim for dim in leading if dim in da.dims), *space)
+    # Most arrays lie as they should, and both steps take longer than many a map.
+    if missing:
+        da = da.expand_dims(missing)
+    return da if da.dims == wanted else da.transpose(*wanted)
 
 
 def output_attributes(name: str) -> dict[str, Any]:

@@ -95,7 +95,9 @@ def standardise_forcing(ds: xr.Dataset) -> xr.Dataset:
             ", ".join(f"{name} from {size}" for name, size in cut.items()),
         )
     converted = convert_units(layered, {n: _wanted_units(_TABLE[n], layered[n]) for n in layered})
-    return xr.Dataset({name: _finish(_TABLE[name], da, space) for name, da in converted.items()})
+    finished = {name: _finish(_TABLE[name], da, space) for name, da in converted.items()}
+    # One coordinate for all: nodes a rounding apart would align to nothing.
+    return xr.Dataset(finished, coords={DEPTH: _nodes().copy()})
 
 
 def _find_forcing(ds: xr.Dataset) -> dict[str, xr.DataArray]:
@@ -130,7 +132,7 @@ def _numeric(da: xr.DataArray) -> bool:
 def _space_sizes(found: Mapping[str, xr.DataArray]) -> dict[str, int]:
     # Dimensions only: variables on different layer dimensions stand side by side here.
     sizes = {str(d): n for da in found.values() for d, n in da.sizes.items()}
-    bare = xr.Dataset({name: da.drop_vars(da.coords) for name, da in found.items()})
+    bare = xr.Dataset({name: da.variable for name, da in found.items()})
     dims = (d for d in spatial_dims(bare) if d not in (MONTH, *_DEPTH_NAMES))
     return {dim: sizes[dim] for dim in dims}
 
@@ -230,10 +232,7 @@ def _on_model_depth(da: xr.DataArray, layer: str, levels: np.ndarray) -> xr.Data
         da = da.isel({layer: slice(0, N_LAYERS) if contiguous else levels})
     stale = [c for c in da.coords if c == DEPTH or layer in da.coords[c].dims]
     da = da.drop_vars(stale)
-    if layer != DEPTH:
-        da = da.rename({layer: DEPTH})
-    # One coordinate for all: nodes a rounding apart would align to nothing.
-    return da.assign_coords({DEPTH: _nodes().copy()})
+    return da if layer == DEPTH else da.rename({layer: DEPTH})
 
 
 @lru_cache(maxsize=1)

@@ -76,7 +76,7 @@ def spatial_dims(ds: xr.Dataset) -> tuple[str, ...]:
     bounds = {v.attrs.get("bounds") for v in ds.variables.values()}
 
     def collect(names: Iterable[Hashable]) -> tuple[str, ...]:
-        dims = (str(dim) for name in names for dim in ds[name].dims if dim not in other)
+        dims = (str(dim) for name in names for dim in ds.variables[name].dims if dim not in other)
         return tuple(dict.fromkeys(dims))
 
     return collect(forcing) or collect(name for name in ds.data_vars if name not in bounds)
