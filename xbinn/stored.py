@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -76,9 +77,7 @@ def predict_to_store(
     ds = dequantify(ds)
     used = used_variables(ds, model.predictor.covariates)
     _refuse_futures(used)
-    # Names, units and dimensions are those of the whole where no cell is looked at.
-    empty = used.isel({dim: slice(0) for dim in spatial_dims(used)})
-    space = space_of(prediction_inputs(empty, model.predictor.covariates))
+    space = space_of(prediction_inputs(_without_cells(used), model.predictor.covariates))
     check_axes(ds, space)
     sizes = {dim: ds.sizes[dim] for dim in space}
     tiling = cut(sizes, _source_chunks(used, space), chunks=chunks, shards=shards)
@@ -158,6 +157,12 @@ def _checked(to: str | os.PathLike[str]) -> Path:
     return path
 
 
+def _without_cells(ds: xr.Dataset) -> xr.Dataset:
+    """Names, units and dimensions of a grid, in memory, and none of its cells."""
+    empty = ds.isel({dim: slice(0) for dim in spatial_dims(ds)})
+    return empty.map(lambda v: v.copy(data=np.empty(v.shape, v.dtype)))
+
+
 def _lazy(ds: xr.Dataset) -> bool:
     return not any(v.variable._in_memory for v in ds.data_vars.values())
 
@@ -191,12 +196,17 @@ def _template(
     ds: xr.Dataset, layout: Layout, sizes: Mapping[str, int], dtype: str, about: About
 ) -> xr.Dataset:
     """Return the labelled result with variables that have no values."""
-    outputs = {}
-    for output in layout.outputs:
-        shape = (*output.shape, *sizes.values())
-        kind = np.int8 if output.name == STATUS.name else np.dtype(dtype)
-        nothing = da.zeros(shape, dtype=kind, chunks=shape)
-        outputs[output.name] = xr.Variable((*output.dims, *sizes), nothing)
+    # One for all variables of a shape: making a dask array takes longer than all the rest.
+    nothing = lru_cache(lambda shape, kind: da.zeros(shape, dtype=kind, chunks=shape))
+    outputs = {
+        output.name: xr.Variable(
+            (*output.dims, *sizes),
+            nothing(
+                (*output.shape, *sizes.values()), "i1" if output.name == STATUS.name else dtype
+            ),
+        )
+        for output in layout.outputs
+    }
     template = label(ds, outputs, layout, tuple(sizes), about)
     return template.assign_coords({n: c.compute() for n, c in template.coords.items()})
 

@@ -14,7 +14,8 @@ Fingerprint = dict[str, str]
 """Names of what makes up a job, and its values."""
 _SHOWN: Final = 120
 _SAMPLES: Final = 5
-"""Cells on the diagonal of a grid whose values stand for it."""
+"""Cells on the diagonal of a tile whose values stand for it. A tile is read whole for them, so they
+come from the first, the middle and the last tile only."""
 
 
 def fingerprint(
@@ -91,10 +92,8 @@ def _samples(inputs: xr.Dataset, tiling: Tiling) -> dict[Hashable, str]:
     What lies unread in a file is not touched.
     """
     found: dict[Hashable, str] = {}
-    some = {
-        dim: xr.DataArray(np.linspace(0, n - 1, _SAMPLES).round().astype(int), dims="sample")
-        for dim, n in zip(tiling.dims, tiling.sizes, strict=True)
-    }
+    some = _sampled_cells(tiling)
+    count = next((len(cells) for cells in some.values()), 1)
     lazy = [n for n, da in inputs.data_vars.items() if not da.variable._in_memory]
     chunked = [n for n in lazy if inputs[n].chunks is not None]
     unknown = [n for n in lazy if _file(inputs[n].variable, inputs.encoding.get("source")) is None]
@@ -102,11 +101,26 @@ def _samples(inputs: xr.Dataset, tiling: Tiling) -> dict[Hashable, str]:
     if sampled.data_vars and all(tiling.sizes):
         sampled = sampled.isel({d: i for d, i in some.items() if d in sampled.dims})
     for name, da in sampled.compute(scheduler="threads").data_vars.items():
-        found[name] = f"sha256 {_digest(da.values)} of {_SAMPLES} cells"
+        found[name] = f"sha256 {_digest(da.values)} of {count} cells"
     for name, da in inputs.data_vars.items():
         if da.variable._in_memory:
             found[name] = f"sha256 {_digest(da.values)}"
     return found
+
+
+def _sampled_cells(tiling: Tiling) -> dict[str, xr.DataArray]:
+    """Positions along every dimension of the cells whose values stand for the grid, (sample,)."""
+    tiles = sorted({0, tiling.n_tiles // 2, tiling.n_tiles - 1})
+    regions = [tiling.region(number) for number in tiles if 0 <= number < tiling.n_tiles]
+    cells = {
+        dim: [np.linspace(r[dim].start, r[dim].stop - 1, _SAMPLES).round() for r in regions]
+        for dim in tiling.dims
+    }
+    return {
+        dim: xr.DataArray(np.concatenate(parts).astype(int), dims="sample")
+        for dim, parts in cells.items()
+        if parts
+    }
 
 
 def _digest(values: np.ndarray) -> str:
