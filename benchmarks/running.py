@@ -9,10 +9,15 @@ lazy_path
 tile_job
     ``predict(to=...)`` on the synchronous scheduler, over a plain loop that does the same for the
     same tiles and writes them with Zarr.
+set_up
+    Seconds of a job of a single tile beyond those of the plain loop: what a job costs before and
+    after its tiles, however many there are.
 two_workers
-    Speed of a tile job with two worker processes over one; both have computed a tile before.
+    Speed of a tile job with two worker processes over one; both have computed a tile before. Beside
+    it the same for plain loops in one and in two processes: what the machine offers.
 resume
-    A call that finds all tiles done, over the job that computed them.
+    A job that is interrupted half way and called again, over a job that is not. A call that finds
+    all tiles done, in seconds.
 many_tiles
     A job of 10,000 tiles on a cluster: seconds until its first tile is handed out, and tasks that
     the scheduler saw for each finished tile, of the first few.
@@ -32,9 +37,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import dask
@@ -46,7 +53,7 @@ from distributed import Client, LocalCluster
 import xbinn
 from xbinn.running import store
 from xbinn.running.job import ledger_path, read_plan
-from xbinn.running.ledger import Ledger
+from xbinn.running.ledger import Entry, Ledger
 from xbinn.running.tile import TileWork, compute_tile
 
 Figures = dict[str, float]
@@ -56,7 +63,7 @@ Figures = dict[str, float]
 class Sizes:
     """How large the grid is, and how often things are timed."""
 
-    repeats: int = 60
+    repeats: int = 120
     rows: int = 240
     repetitions: int = 3
     tiles: int = 10_000
@@ -166,12 +173,14 @@ def plain_work(here: Setting, name: str) -> TileWork:
     )
 
 
-def plain_loop(here: Setting, work: TileWork, *, write: bool) -> list[np.ndarray]:
+def plain_loop(
+    grid: xr.Dataset, work: TileWork, *, write: bool, numbers: Iterable[int] | None = None
+) -> list[np.ndarray]:
     """Read, standardise and compute tile by tile; write each or keep it."""
     kept = []
-    for number in range(work.tiling.n_tiles):
+    for number in range(work.tiling.n_tiles) if numbers is None else numbers:
         region = work.tiling.region(number)
-        part = here.grid.isel(region).compute()
+        part = grid.isel(region).compute(scheduler="synchronous")
         packed = compute_tile(work, part, region, [])
         if write:
             store.write_tile(work.store, work.identity, packed, work.layout, region)
@@ -187,7 +196,7 @@ def overheads(here: Setting, n: int) -> dict[str, Figures]:
         work = plain_work(here, "out.zarr")
         lazy = in_turns(
             lambda: xbinn.predict(here.grid, here.model).compute(),
-            lambda: plain_loop(here, work, write=False),
+            lambda: plain_loop(here.grid, work, write=False),
             n,
         )
         job(here, "plain.zarr")
@@ -195,14 +204,63 @@ def overheads(here: Setting, n: int) -> dict[str, Figures]:
         written = plain_work(here, "plain.zarr")
         tiles = in_turns(
             lambda: job(here),
-            lambda: plain_loop(here, written, write=True),
+            lambda: plain_loop(here.grid, written, write=True),
             n,
             prepare=lambda: clear(here),
         )
         again = statistics.median(seconds(lambda: job(here)) for _ in range(n))
+        resume = in_turns(
+            lambda: interrupted(here, work.tiling.n_tiles // 2),
+            lambda: job(here, "plain.zarr"),
+            n,
+            prepare=lambda: [clear(here, name) for name in ("out.zarr", "plain.zarr")],
+        )
+        one = replace(here, grid=here.grid.isel(work.tiling.region(0)))
+        job(one, "one.zarr")
+        single = plain_work(one, "one.zarr")
+        set_up = in_turns(
+            lambda: job(one),
+            lambda: plain_loop(one.grid, single, write=True),
+            n,
+            prepare=lambda: clear(one),
+        )
     tiles["cells_per_s"] = here.cells / tiles["s"]
-    resume = {"s": again, "baseline_s": tiles["s"], "ratio": again / tiles["s"]}
+    tiles["set_up_s"] = set_up["s"] - set_up["baseline_s"]
+    resume["all_done_s"] = again
     return {"lazy_path": lazy, "tile_job": tiles, "resume": resume}
+
+
+class _EnoughError(Exception):
+    pass
+
+
+@contextmanager
+def leave_after(tiles: int) -> Iterator[None]:
+    """Leave a job when it has entered so many tiles in its ledger."""
+    append = Ledger.append
+    done = 0
+
+    def counted(self: Ledger, entry: Entry) -> None:
+        nonlocal done
+        append(self, entry)
+        done += 1
+        if done == tiles:
+            raise _EnoughError
+
+    Ledger.append = counted  # type: ignore[method-assign]
+    try:
+        yield
+    except _EnoughError:
+        pass
+    finally:
+        Ledger.append = append  # type: ignore[method-assign]
+
+
+def interrupted(here: Setting, tiles: int) -> None:
+    """Run a job up to some tile, and then the rest."""
+    with leave_after(tiles):
+        job(here)
+    job(here)
 
 
 def two_workers(here: Setting, n: int) -> Figures:
@@ -221,11 +279,35 @@ def two_workers(here: Setting, n: int) -> Figures:
                 clear(here)
                 times.append(seconds(lambda: job(here)))
     one, two = (statistics.median(times) for times in found.values())
-    return {"s": two, "baseline_s": one, "ratio": one / two}
+    return {"s": two, "baseline_s": one, "ratio": one / two, "plain_ratio": two_loops(here, n)}
 
 
-class _EnoughError(Exception):
-    pass
+def two_loops(here: Setting, n: int) -> float:
+    """Speed of plain loops in two processes over that of one."""
+    work = plain_work(here, "out.zarr")
+    parts = [range(work.tiling.n_tiles)[i::2] for i in range(2)]
+    arguments = (str(here.folder / "grid.zarr"), work)
+    found: dict[int, list[float]] = {1: [], 2: []}
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+
+        def run(jobs: Sequence[Sequence[int]]) -> None:
+            for future in [pool.submit(part_of_loop, *arguments, numbers) for numbers in jobs]:
+                future.result()
+
+        for _ in range(2):  # each process imports torch and loads the model
+            run([part[:1] for part in parts])
+        for _ in range(n):
+            found[1].append(seconds(lambda: run([range(work.tiling.n_tiles)])))
+            found[2].append(seconds(lambda: run(parts)))
+    one, two = (statistics.median(times) for times in found.values())
+    return one / two
+
+
+def part_of_loop(grid: str, work: TileWork, numbers: Sequence[int]) -> None:
+    """Run the plain loop over some tiles, in a process of its own."""
+    torch.set_num_threads(1)
+    opened = xr.open_zarr(grid, consolidated=False, decode_coords="all")
+    plain_loop(opened, work, write=True, numbers=numbers)
 
 
 def many_tiles(here: Setting, tiles: int, seen: int) -> Figures:
@@ -234,35 +316,26 @@ def many_tiles(here: Setting, tiles: int, seen: int) -> Figures:
     edge = round(tiles**0.5)
     part = here.grid.isel({rows: slice(edge), columns: slice(tiles // edge)})
     handed: list[float] = []
-    done = 0
-    submit, append = Client.submit, Ledger.append
+    submit = Client.submit
 
     def watched(self: Client, *args: object, **kwargs: object) -> object:
         handed.append(time.perf_counter())
         return submit(self, *args, **kwargs)
 
-    def counted(self: Ledger, entry: object) -> None:
-        nonlocal done
-        append(self, entry)
-        done += 1
-        if done == seen:
-            raise _EnoughError
-
     cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
     with cluster, Client(cluster) as client:
-        Client.submit, Ledger.append = watched, counted
+        Client.submit = watched
         try:
             begin = time.perf_counter()
-            xbinn.predict(
-                part, here.model, to=here.folder / "many.zarr", chunks={rows: 1, columns: 1}
-            )
-        except _EnoughError:
-            pass
+            with leave_after(seen):
+                xbinn.predict(
+                    part, here.model, to=here.folder / "many.zarr", chunks={rows: 1, columns: 1}
+                )
         finally:
-            Client.submit, Ledger.append = submit, append
+            Client.submit = submit
         computed = client.run_on_scheduler(_computed)
     first = handed[0] - begin
-    return {"tiles": edge * (tiles // edge), "first_s": first, "tasks_per_tile": computed / done}
+    return {"tiles": edge * (tiles // edge), "first_s": first, "tasks_per_tile": computed / seen}
 
 
 def _computed(dask_scheduler: object) -> int:
@@ -310,7 +383,11 @@ def table(results: dict[str, Figures]) -> str:
     tiles, graph = results["many_tiles"], results["lazy_graph"]
     lines += [
         "",
-        f"tile job: {results['tile_job']['cells_per_s']:.0f} cells a second on one core",
+        f"tile job: {results['tile_job']['cells_per_s']:.0f} cells a second on one core; "
+        f"{results['tile_job']['set_up_s']:.2f} s for a job however large, "
+        f"{results['resume']['all_done_s']:.2f} s for one that is complete already",
+        f"two plain loops side by side are {results['two_workers']['plain_ratio']:.2f} times as "
+        "fast as one",
         f"a job of {tiles['tiles']:.0f} tiles hands out its first after {tiles['first_s']:.2f} s; "
         f"{tiles['tasks_per_tile']:.2f} tasks a tile",
         f"lazy path, 1,000 blocks: {graph['s']:.2f} s to build, {graph['tasks']:.0f} tasks",
