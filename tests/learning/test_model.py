@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from xbinn.errors import ParameterError
-from xbinn.learning.encoder import ConstantEncoder, build_encoder
+from xbinn.learning.encoders import ConstantEncoder, build_encoder
 from xbinn.learning.model import BINN
 
 

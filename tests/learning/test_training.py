@@ -7,7 +7,7 @@ import torch
 
 from xbinn.errors import InputError, TrainingError
 from xbinn.learning.data import TrainingData
-from xbinn.learning.encoder import build_encoder
+from xbinn.learning.encoders import build_encoder
 from xbinn.learning.losses import log_smooth_l1
 from xbinn.learning.model import BINN
 from xbinn.learning.training import (

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from xbinn.constants import KG_PER_G
 from xbinn.errors import ParameterError
-from xbinn.learning.encoder import AnyEncoder
+from xbinn.learning.encoders import AnyEncoder
 
 
 class BoundedParameter(Protocol):

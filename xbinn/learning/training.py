@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from xbinn.constants import SOC_FLOOR
 from xbinn.errors import InputError, TrainingError
 from xbinn.learning.data import TrainingData, list_sites
-from xbinn.learning.encoder import seeded
 from xbinn.learning.losses import Loss, find_loss, prior_regularization
 from xbinn.learning.model import BINN, ForcingT, StateT
 from xbinn.learning.observation import observe
+from xbinn.learning.seeding import seeded
 from xbinn.learning.threads import one_thread
 from xbinn.options import (
     BATCH_SIZE,

@@ -14,7 +14,7 @@ import torch
 from xbinn import parameters as parameter_table
 from xbinn.errors import ModelFileError
 from xbinn.labels.covariates import CovariateSpec
-from xbinn.learning.encoder import build_encoder
+from xbinn.learning.encoders import build_encoder
 from xbinn.learning.model import BINN
 from xbinn.options import Bedrock
 from xbinn.parameters import Prior

@@ -17,7 +17,7 @@ from xbinn.labels.encoding import lay_out
 from xbinn.labels.priors import default_parameters
 from xbinn.labels.sites import Sites, at_cells
 from xbinn.labels.space import spatial_dims
-from xbinn.learning.encoder import build_encoder
+from xbinn.learning.encoders import build_encoder
 from xbinn.learning.model import BINN
 from xbinn.learning.observation import observe
 from xbinn.learning.training import Progress, modelled_samples

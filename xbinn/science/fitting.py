@@ -11,7 +11,7 @@ from xbinn.errors import InputError
 from xbinn.labels.covariates import CovariateSpec
 from xbinn.labels.sites import Sites
 from xbinn.labels.spatial_blocks import spatial_blocks
-from xbinn.learning.encoder import build_encoder
+from xbinn.learning.encoders import build_encoder
 from xbinn.learning.model import BINN, StateT
 from xbinn.learning.observation import observation_weights
 from xbinn.learning.training import (

@@ -1,22 +1,13 @@
-"""Networks from covariates to the unit interval: one number in (0, 1) per parameter.
+"""The network of the published BINN."""
 
-Shapes are batch first, ``(n, ...)``, as torch's layers want them. An encoder knows neither what
-its outputs mean nor how many there ought to be: the parameter table decides
-(`xbinn.learning.model`).
-
-References
-----------
-Xu et al. 2025, arXiv:2502.00672 (network of the published BINN).
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from xbinn.errors import InputError
+from xbinn.learning.encoders.constraints import UnitInterval
 from xbinn.options import DROPOUT, HIDDEN
 
 CATEGORY_DROPOUT: Final = 0.5
@@ -24,60 +15,9 @@ EMBEDDING_WIDTH: Final = 5
 """Length of the vector that stands for one category (as published)."""
 NEGATIVE_SLOPE: Final = 0.3
 """Slope of LeakyReLU below zero (as published)."""
-TEMPERATURE_RANGE: Final = (10.0, 109.0)
-"""Range of the learnable divisor before the sigmoid (as published; it starts in the middle)."""
 REACH: Final = 2.0
 _EMBEDDING_SCALE: Final = 0.3
 # Less than a standardised covariate has: a category must earn its say.
-_CONSTANT_GAIN: Final = 10.0
-# One vector has to cross its prior at the learning rate that suits a network's many weights.
-_MARGIN: Final = 1e-6
-# A sigmoid reaches 0 and 1 exactly in float32, where a prior that starts at 0 means an infinite
-# rate; the margin keeps every parameter strictly inside its prior.
-
-
-@contextmanager
-def seeded(seed: int | None, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Make torch's random numbers follow `seed` inside, and leave no trace outside.
-
-    Parameters
-    ----------
-    seed : int or None
-        None draws from the state that is found, which is still put back afterwards.
-    device : torch.device or str
-        Device whose generator is set besides the CPU's.
-    """
-    device = torch.device(device)
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        if seed is None:
-            # Fresh entropy: the state found would give every unseeded call the same numbers.
-            torch.seed()
-        else:
-            torch.manual_seed(seed)
-        yield
-
-
-class UnitInterval(nn.Module):
-    """The constraint sigmoid(u / T) with one learnable T inside `TEMPERATURE_RANGE`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.raw = nn.Parameter(torch.zeros(()))  # 0 is the middle of the range
-
-    @property
-    def temperature(self) -> Tensor:
-        """T, a scalar."""
-        low, high = TEMPERATURE_RANGE
-        return low + (high - low) * torch.sigmoid(self.raw)
-
-    def forward(self, u: Tensor) -> Tensor:
-        """Map ``u`` of any shape into (0, 1)."""
-        return _inside(u / self.temperature)
-
-
-def _inside(logit: Tensor) -> Tensor:
-    return _MARGIN + (1.0 - 2.0 * _MARGIN) * torch.sigmoid(logit)
 
 
 class Encoder(nn.Module):
@@ -218,51 +158,3 @@ class Encoder(nn.Module):
         u: Tensor = self.layers(torch.cat(parts, dim=1))
         constrained: Tensor = self.constraint(u)
         return constrained
-
-
-class ConstantEncoder(nn.Module):
-    """One learnable vector for every site: the baseline that covariates have to beat."""
-
-    def __init__(self, n_outputs: int) -> None:
-        super().__init__()
-        self.config: dict[str, Any] = {"encoder": "constant", "n_outputs": int(n_outputs)}
-        self.vector = nn.Parameter(torch.zeros(n_outputs))
-
-    def standardise(self, numeric: Tensor) -> None:
-        """Do nothing: covariates are not looked at."""
-
-    def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        """Return ``(n, n_outputs)`` in (0, 1), n being the rows of `numeric` ``(n, ...)``."""
-        return _inside(_CONSTANT_GAIN * self.vector).expand(len(numeric), -1)
-
-
-AnyEncoder = Encoder | ConstantEncoder
-ENCODERS: Final = ("mlp", "constant")
-
-
-def build_encoder(config: Mapping[str, Any], *, seed: int | None = None) -> AnyEncoder:
-    """Build the encoder that a configuration describes.
-
-    Parameters
-    ----------
-    config : mapping
-        What an encoder's ``config`` holds: ``encoder`` is "mlp" or "constant", the rest are the
-        arguments of `Encoder` or `ConstantEncoder`. It survives JSON.
-    seed : int or None
-        Seed of the initial weights. torch's global random state is left as it was.
-
-    Raises
-    ------
-    InputError
-        If no encoder has that name.
-    """
-    settings = dict(config)
-    name = settings.pop("encoder", None)
-    with seeded(seed):
-        if name == "mlp":
-            return Encoder(**settings)
-        if name == "constant":
-            return ConstantEncoder(settings["n_outputs"])
-    raise InputError(
-        f"encoder {name!r} is not known: choose one of {', '.join(map(repr, ENCODERS))}"
-    )

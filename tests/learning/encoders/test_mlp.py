@@ -6,15 +6,10 @@ import pytest
 import torch
 
 from xbinn.errors import InputError
-from xbinn.learning.encoder import (
-    REACH,
-    TEMPERATURE_RANGE,
-    ConstantEncoder,
-    Encoder,
-    UnitInterval,
-    build_encoder,
-    seeded,
-)
+from xbinn.learning.encoders import ConstantEncoder, Encoder, build_encoder
+from xbinn.learning.encoders.constraints import TEMPERATURE_RANGE, UnitInterval
+from xbinn.learning.encoders.mlp import REACH
+from xbinn.learning.seeding import seeded
 
 CONFIG = {"encoder": "mlp", "n_numeric": 3, "n_categories": [4, 2], "n_outputs": 5}
 
