@@ -7,7 +7,14 @@ import torch
 
 from xbinn.constants import SOC_FLOOR
 from xbinn.errors import InputError
-from xbinn.learning.losses import LOSSES, find_loss, log_smooth_l1, prior_regularization, smooth_l1
+from xbinn.learning.losses import (
+    LOSSES,
+    find_loss,
+    log_smooth_l1,
+    prior_regularization,
+    relative,
+    smooth_l1,
+)
 
 
 def test_log_loss_is_quadratic_near_and_linear_far():
@@ -55,6 +62,41 @@ def test_published_loss_is_in_grams():
     # 2 g m-3 apart: linear with beta 1
     loss = smooth_l1(torch.tensor([1.002]), torch.tensor([1.0]))
     torch.testing.assert_close(loss, torch.tensor([1.5]), rtol=1e-3, atol=0.0)
+
+
+def test_relative_is_the_normal_log_likelihood():
+    modelled = torch.tensor([0.5, 2.0, 80.0], dtype=torch.float64)
+    observed = torch.tensor([0.7, 9.0, 10.0], dtype=torch.float64)
+    density = torch.distributions.Normal(modelled, 0.6 * modelled)
+    expected = -density.log_prob(observed) - 0.5 * math.log(2.0 * math.pi)
+    torch.testing.assert_close(relative(modelled, observed), expected)
+
+
+def test_relative_is_least_a_fifth_below_the_observation():
+    # d/d ln m = 0 where r^2 - r - 0.6^2 = 0 with r = o / m.
+    best = 2.0 / (1.0 + math.sqrt(1.0 + 4.0 * 0.36))
+    assert best == pytest.approx(0.78, abs=0.005)
+    observed = torch.tensor([0.2, 5.0, 300.0], dtype=torch.float64)
+    modelled = (best * observed).requires_grad_()
+    least = relative(modelled, observed)
+    least.sum().backward()
+    torch.testing.assert_close(modelled.grad * observed, torch.zeros_like(observed))
+    for factor in (0.9, 1.1):
+        assert bool((relative(factor * modelled, observed) > least).all())
+
+
+def test_relative_gradient_is_right_on_both_sides_of_the_floor():
+    modelled = torch.tensor([0.01, 0.049, 0.051, 3.0], dtype=torch.float64, requires_grad=True)
+    observed = torch.tensor([0.02, 4.0, 4.0, 1.0], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda m: relative(m, observed), modelled)
+    around = relative(torch.tensor([SOC_FLOOR - 1e-9, SOC_FLOOR + 1e-9], dtype=torch.float64), 1.0)
+    assert float(around[0] - around[1]) == pytest.approx(0.0, abs=1e-4)
+
+
+def test_relative_draws_a_prediction_of_nothing_upwards():
+    modelled = torch.tensor([0.0, 1e-6], requires_grad=True)
+    relative(modelled, torch.tensor([5.0, 5.0])).sum().backward()
+    assert bool((modelled.grad < 0.0).all())
 
 
 def test_regularization_is_a_wall_at_the_bounds():

@@ -16,6 +16,9 @@ from xbinn.errors import InputError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
+RELATIVE_ERROR: Final = 0.6
+"""Standard deviation of an observation as a share of the model (as a share of the observation in
+PRODA)."""
 _TINY: Final = 1e-12
 # kg m-3; keeps the logarithm finite and is far below any modelled density, so that a poor
 # prediction still has a gradient that leads out.
@@ -47,7 +50,32 @@ def smooth_l1(modelled: Tensor, observed: Tensor) -> Tensor:
     )
 
 
-LOSSES: Final[dict[str, Loss]] = {"log_smooth_l1": log_smooth_l1, "smooth_l1": smooth_l1}
+def relative(modelled: Tensor, observed: Tensor) -> Tensor:
+    """Negative log likelihood of a normal error whose standard deviation is 60 % of the model's.
+
+    (m - o)^2 / (2 s^2) + ln s with s = 0.6 max(m, `SOC_FLOOR`), without the constant. The term
+    ln s keeps the model from buying agreement with a large s. One observation o alone is met best
+    by m = 0.78 o. Below the floor s stays as it is, so that nothing is divided by zero and a
+    prediction of next to nothing is still drawn to what was observed.
+
+    Parameters
+    ----------
+    modelled, observed : Tensor
+        ``(sample,)`` [kg m-3].
+
+    References
+    ----------
+    Tao et al. 2020, doi:10.3389/fdata.2020.00017 (60 % in PRODA, there of the observation).
+    """
+    spread = RELATIVE_ERROR * modelled.clamp(min=SOC_FLOOR)  # (sample,)
+    return 0.5 * ((modelled - observed) / spread).square() + spread.log()
+
+
+LOSSES: Final[dict[str, Loss]] = {
+    "log_smooth_l1": log_smooth_l1,
+    "smooth_l1": smooth_l1,
+    "relative": relative,
+}
 
 
 def find_loss(name: str) -> Loss:
