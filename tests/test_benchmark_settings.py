@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 from xbinn import datasets, options
-from xbinn.learning.encoders import mlp
+from xbinn.learning.encoders import base
 from xbinn.science.crossvalidation import split_profiles
 
 ROOT = Path(__file__).parents[1]
@@ -76,8 +76,8 @@ def test_what_is_shipped_is_among_what_is_searched(settings):
     shipped = options
     assert shipped.LEARNING_RATE in settings.VALUES["learning_rate"]
     assert shipped.WEIGHT_DECAY in settings.VALUES["weight_decay"]
-    assert mlp.REACH in settings.VALUES["reach"]
-    assert mlp.CATEGORY_DROPOUT in settings.VALUES["category_dropout"]
+    assert base.REACH in settings.VALUES["reach"]
+    assert base.CATEGORY_DROPOUT in settings.VALUES["category_dropout"]
     for name in ("epochs", "patience", "batch_size", "dropout", "regularization"):
         assert getattr(shipped, name.upper()) in settings.VALUES[name]
 

@@ -47,6 +47,8 @@ def path(model, tmp_path) -> Path:
         {},
         {"dtype": "float64"},
         {"encoder": "constant"},
+        {"encoder": "linear", "constraint": "hard_sigmoid"},
+        {"encoder": "spline"},
         {"prior": "proda", "bedrock": "published"},
         {"validation": None},
         {"observation": "node", "loss": "smooth_l1", "block_size": "300 km"},

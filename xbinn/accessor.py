@@ -17,6 +17,7 @@ from xbinn.options import (
     REGULARIZATION,
     WEIGHT_DECAY,
     Bedrock,
+    Constraint,
     Dtype,
     EncoderName,
     LossName,
@@ -28,6 +29,8 @@ from xbinn.parameters import Prior
 from xbinn.variables import OUTPUT_GROUPS
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from xbinn.model import Model
 
 
@@ -52,7 +55,8 @@ class BinnAccessor:
         categorical: Sequence[str] | None = None,
         prior: Prior = "binn",
         bedrock: Bedrock = "closed",
-        encoder: EncoderName = "mlp",
+        encoder: "EncoderName | Module" = "mlp",
+        constraint: Constraint | None = None,
         hidden: int | Sequence[int] = HIDDEN,
         dropout: float = DROPOUT,
         observation: Observation = "layer_mean",
@@ -82,6 +86,7 @@ class BinnAccessor:
             prior=prior,
             bedrock=bedrock,
             encoder=encoder,
+            constraint=constraint,
             hidden=hidden,
             dropout=dropout,
             observation=observation,

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 import xarray as xr
+from torch.nn import Module
 
 from xbinn import options
 from xbinn.errors import InputError
@@ -26,6 +27,7 @@ from xbinn.labels.stocks import stock
 from xbinn.model import Model, check_model
 from xbinn.options import (
     Bedrock,
+    Constraint,
     Dtype,
     EncoderName,
     LossName,
@@ -65,7 +67,8 @@ def fit(
     categorical: Sequence[str] | None = None,
     prior: Prior = "binn",
     bedrock: Bedrock = "closed",
-    encoder: EncoderName = "mlp",
+    encoder: "EncoderName | Module" = "mlp",  # as the accessor writes it, which loads no torch
+    constraint: Constraint | None = None,
     hidden: int | Sequence[int] = options.HIDDEN,
     dropout: float = options.DROPOUT,
     observation: Observation = "layer_mean",
@@ -107,8 +110,16 @@ def fit(
         Bounds of the parameters.
     bedrock : {"closed", "published"}
         ``closed`` conserves carbon; ``published`` is the operator of the PRODA and BINN codes.
-    encoder : {"mlp", "constant"}
-        ``constant`` is one parameter vector for all cells, a baseline.
+    encoder : {"mlp", "linear", "spline", "constant"} or torch.nn.Module
+        ``spline`` makes each parameter a sum of learnt functions of one covariate each (ScIReN);
+        ``constant`` is one parameter vector for all cells, a baseline. A module takes the features
+        of cells (n, feature), numeric covariates standardised and each category as 5 numbers, and
+        gives (n, 21) numbers, which ``constraint`` brings into the prior. It is copied; a saved
+        model needs it again, ``xbinn.load(path, encoder=module)``.
+    constraint : {"sigmoid", "hard_sigmoid"}, optional
+        sigmoid(u / T) with a learnable T between 10 and 109 (published BINN), or
+        clamp(u / 6 + 0.5, 0, 1), with a penalty on abs(u) above 3 (ScIReN). By default
+        ``hard_sigmoid`` for ``spline``, else ``sigmoid``.
     hidden : int or sequence of int
         Widths of the hidden layers of ``mlp``.
     dropout : float
@@ -116,9 +127,10 @@ def fit(
     observation : {"layer_mean", "node"}
         What a sample sees: the overlap-weighted mean of the model layers over its interval, or
         linear interpolation between nodes at mid-depth (published).
-    loss : {"log_smooth_l1", "smooth_l1"}
-        Smooth L1 of ln kg m-3 (observations, and predictions of those below, floored at 0.05), or
-        of gC m-3 (published).
+    loss : {"log_smooth_l1", "smooth_l1", "relative"}
+        Smooth L1 of ln kg m-3 (observations, and predictions of those below, floored at 0.05);
+        smooth L1 of gC m-3 (published); or the negative log likelihood of an error of 60 % of the
+        model's value.
     regularization : float
         Weight of mean(cosh(10 (u - 0.5)) - 1), which keeps parameters off the ends of the prior.
     validation : {"spatial_blocks", "random"} or None
@@ -166,13 +178,14 @@ def fit(
 
     References
     ----------
-    Xu et al. 2025, arXiv:2502.00672.
+    Xu et al. 2025, arXiv:2502.00672 (BINN). Fan et al. 2025, arXiv:2506.14054 (ScIReN).
     """
     check_dataset(ds)
     settings = fit_settings(
         prior=prior,
         bedrock=bedrock,
         encoder=encoder,
+        constraint=constraint,
         hidden=hidden,
         dropout=dropout,
         observation=observation,

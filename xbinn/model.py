@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from torch.nn import Module
 
 from xbinn.errors import InputError, ModelFileError
 from xbinn.labels.sites import describe_left_out
@@ -113,15 +114,16 @@ class Model:
         """Return path and sha256 by which workers find the model.
 
         That is the file it was saved to or loaded from; for a model that has none, a file in this
-        machine's folder for temporary files.
+        machine's folder for temporary files. An encoder of the user's own goes along alive.
         """
+        module = self.predictor.module
         # The file that it was loaded from may have been moved or replaced since.
         if self._path is not None and artefact.states(self._path, self.sha256):
-            return ModelReference(self._path, self.sha256)
+            return ModelReference(self._path, self.sha256, module)
         path = _process_folder() / f"{self.sha256}.xbinn"
         if not artefact.states(path, self.sha256):
             artefact.write(path, self._content)
-        return ModelReference(str(path), self.sha256)
+        return ModelReference(str(path), self.sha256, module)
 
     def _rows(self) -> dict[str, str]:
         spec, data = self.predictor.covariates, self.training_data
@@ -171,13 +173,16 @@ def _process_folder() -> Path:
     return Path(folder)
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def load(path: str | os.PathLike[str], *, encoder: Module | None = None) -> Model:
     """Read a model written by `Model.save`.
 
     Parameters
     ----------
     path : path-like
         A saved model. Nothing in it is executed.
+    encoder : torch.nn.Module, optional
+        For a model fitted with ``encoder=module``: a module of the same layers, of which a copy
+        takes the saved weights. No other model takes one.
 
     Returns
     -------
@@ -187,15 +192,23 @@ def load(path: str | os.PathLike[str]) -> Model:
     Raises
     ------
     ModelFileError
-        If the file is missing, damaged, no model, or made with another parameter table.
+        If the file is missing, damaged, no model, made with another parameter table, or needs an
+        encoder that is not given or does not fit.
+    InputError
+        If an encoder is given that is no module, or that the model has no use for.
     """
+    if encoder is not None and not isinstance(encoder, Module):
+        raise InputError(
+            f"encoder must be a torch.nn.Module, not {type(encoder).__name__}: give the one that "
+            "the model was fitted with"
+        )
     saved = artefact.read(path)
     meta = saved.metadata
     missing = [k for k in ("settings", "record", "training_data") if k not in meta]
     if missing:
         raise ModelFileError(f"{os.fspath(path)} lacks {', '.join(missing)}: save the model again")
     model = Model(
-        from_artefact(saved),
+        from_artefact(saved, encoder),
         meta["settings"],
         meta["record"],
         meta["training_data"],

@@ -3,9 +3,10 @@
 from typing import Final, Literal
 
 Bedrock = Literal["closed", "published"]
-EncoderName = Literal["mlp", "constant"]
+EncoderName = Literal["mlp", "linear", "spline", "constant"]
+Constraint = Literal["sigmoid", "hard_sigmoid"]
 Observation = Literal["layer_mean", "node"]
-LossName = Literal["log_smooth_l1", "smooth_l1"]
+LossName = Literal["log_smooth_l1", "smooth_l1", "relative"]
 Validation = Literal["spatial_blocks", "random"]
 OutputGroup = Literal["parameters", "processes", "soc"]
 Dtype = Literal["float32", "float64"]

@@ -93,6 +93,18 @@ def test_training_finds_the_parameters_behind_the_samples():
         assert float(torch.corrcoef(torch.stack([found, wanted]))[0, 1]) > 0.9
 
 
+def test_the_penalty_brings_back_what_a_hard_sigmoid_holds_no_more():
+    # u = 10 is beyond the bend: no loss reaches it, and weight decay is off.
+    encoder = build_encoder({"encoder": "constant", "n_outputs": 2, "constraint": "hard_sigmoid"})
+    with torch.no_grad():
+        encoder.vector.fill_(1.0)
+    options = TrainingOptions(
+        epochs=60, learning_rate=0.05, weight_decay=0.0, averaging=0.0, seed=0
+    )
+    train(BINN(encoder, TwoLayers(), prior="wide"), make_data(300), options=options)
+    assert float(encoder.vector.detach().abs().max()) < 0.3 + 1e-3
+
+
 def test_history_has_one_entry_per_epoch_and_progress_is_called_for_each():
     calls = []
     history = train(

@@ -73,11 +73,14 @@ class Estimate(Generic[StateT]):
         ``(n, parameter)``, the same as fractions of their prior range.
     state : object
         Steady state of the process model, batch ``(n,)``.
+    penalty : Tensor
+        What the encoder asks for beside the loss, a scalar; 0 in evaluation mode.
     """
 
     parameters: Tensor
     unit: Tensor
     state: StateT
+    penalty: Tensor
 
     @property
     def soc(self) -> Tensor:
@@ -90,7 +93,7 @@ class BINN(nn.Module, Generic[ForcingT, StateT]):
 
     Parameters
     ----------
-    encoder : Encoder or ConstantEncoder
+    encoder : CovariateEncoder or ConstantEncoder
         Has one output for each parameter of `process`.
     process : ProcessModel
         Holds no weights.
@@ -153,9 +156,13 @@ class BINN(nn.Module, Generic[ForcingT, StateT]):
         forcing : SiteForcing
             Of the same n sites.
         """
-        unit: Tensor = self.encoder(numeric, categorical)
+        if self.training:
+            unit, penalty = self.encoder.penalised(numeric, categorical)
+        else:
+            unit = self.encoder(numeric, categorical)
+            penalty = unit.new_zeros(())
         parameters = self.physical(unit)
-        return Estimate(parameters, unit, self.process.steady_state(parameters, forcing))
+        return Estimate(parameters, unit, self.process.steady_state(parameters, forcing), penalty)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Estimate[StateT]:
         """Run `forward` with torch's hooks; here for its return type."""

@@ -243,7 +243,7 @@ def _run_epoch(
         modelled = observe(estimate.soc, batch.weights, batch.site)
         error = _mean(loss(modelled, batch.observed), batch.sample_weights)
         regularization = prior_regularization(estimate.unit)
-        total = error + options.regularization * regularization
+        total = error + options.regularization * regularization + estimate.penalty
         where = f"epoch {len(history.training_loss) + 1}, batch {number + 1}"
         if not torch.isfinite(total):
             raise TrainingError(_explain(where, sites, batch, estimate.unit, modelled))

@@ -53,7 +53,8 @@ class Artefact:
 def to_bytes(weights: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> bytes:
     """Serialise a model; equal input gives equal bytes."""
     text = json.dumps(metadata, sort_keys=True, allow_nan=False)
-    tensors = {name: weights[name].detach().cpu().contiguous() for name in sorted(weights)}
+    # Cloned: weights that two layers share, as a module of the user's may have, are refused else.
+    tensors = {name: weights[name].detach().cpu().clone().contiguous() for name in sorted(weights)}
     payload = safetensors.torch.save(tensors, metadata={_METADATA_KEY: text})
     return _MAGIC + _HASH_LINE % _digest(payload).encode() + payload
 

@@ -4,17 +4,18 @@ import copy
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, cast
 
 import torch
+from torch import nn
 
 from xbinn import parameters as parameter_table
-from xbinn.errors import ModelFileError
+from xbinn.errors import InputError, ModelFileError
 from xbinn.labels.covariates import CovariateSpec
-from xbinn.learning.encoders import build_encoder
+from xbinn.learning.encoders import MODULE, ModuleEncoder, build_encoder
 from xbinn.learning.model import BINN
 from xbinn.options import Bedrock
 from xbinn.parameters import Prior
@@ -49,6 +50,12 @@ class Predictor:
     prior: Prior
     bedrock: Bedrock
 
+    @property
+    def module(self) -> nn.Module | None:
+        """The layers, where they are a module of the user's: no file holds their code."""
+        encoder = self.network.encoder
+        return encoder.layers if isinstance(encoder, ModuleEncoder) else None
+
     def metadata(self) -> dict[str, Any]:
         """Return what is needed beside the weights to rebuild this, as JSON."""
         return {
@@ -62,24 +69,50 @@ class Predictor:
 
 @dataclass(frozen=True)
 class ModelReference:
-    """A saved model by place and identity: all that travels to a worker."""
+    """A saved model by place and identity: all that travels to a worker.
+
+    Attributes
+    ----------
+    path, sha256 : str
+        Of the file.
+    module : Module, optional
+        Layers whose code is not in the file. Their weights are those of the file, and so they are
+        no part of the identity.
+    """
 
     path: str
     sha256: str
+    module: nn.Module | None = field(default=None, compare=False, repr=False)
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        """Return the identity, which says enough."""
+        return self.path, self.sha256
 
 
-def build_network(encoder: Mapping[str, Any], prior: Prior, bedrock: Bedrock) -> Network:
+def build_network(
+    encoder: Mapping[str, Any], prior: Prior, bedrock: Bedrock, module: nn.Module | None = None
+) -> Network:
     """Build the network of an encoder configuration, with fresh weights."""
-    return BINN(build_encoder(encoder), SoilCarbonModel(bedrock), prior=prior)
+    return BINN(build_encoder(encoder, module=module), SoilCarbonModel(bedrock), prior=prior)
 
 
-def from_artefact(saved: artefact.Artefact) -> Predictor:
+def from_artefact(saved: artefact.Artefact, module: nn.Module | None = None) -> Predictor:
     """Rebuild a predictor.
+
+    Parameters
+    ----------
+    saved : Artefact
+        A saved model.
+    module : Module, optional
+        Layers of the encoder, where the file has only their weights.
 
     Raises
     ------
     ModelFileError
-        If the model was made with another parameter table or lacks a part.
+        If the model was made with another parameter table, lacks a part, or needs a module that
+        is not given or does not fit.
+    InputError
+        If a module is given that the model has no use for.
     """
     meta = saved.metadata
     if meta.get("parameter_table") != parameter_table_digest():
@@ -88,17 +121,23 @@ def from_artefact(saved: artefact.Artefact) -> Predictor:
             f"{meta.get('xbinn_version', 'of unknown version')}): its numbers would be scaled by "
             "other bounds; fit it again, or install that version"
         )
+    _check_module(saved, module)
     try:
         spec = meta["covariates"]
         covariates = CovariateSpec(
             numeric=tuple((str(n), str(u)) for n, u in spec["numeric"]),
             categorical=tuple((str(n), tuple(map(int, c))) for n, c in spec["categorical"]),
         )
-        network = build_network(meta["encoder"], meta["prior"], meta["bedrock"])
+        network = build_network(meta["encoder"], meta["prior"], meta["bedrock"], module)
         # Else the weights would be rounded to the type of fresh ones.
         network.encoder.to(next(w.dtype for w in saved.weights.values() if w.is_floating_point()))
         network.load_state_dict(dict(saved.weights))
     except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:
+        if module is not None:
+            raise ModelFileError(
+                f"model {saved.sha256[:12]} does not fit the module given as encoder ({error}): "
+                f"give one like that of the fit, a {meta['encoder'].get('module')}"
+            ) from error
         raise ModelFileError(
             f"model {saved.sha256[:12]} is incomplete ({error}): save it again"
         ) from error
@@ -106,6 +145,23 @@ def from_artefact(saved: artefact.Artefact) -> Predictor:
     return Predictor(
         network, covariates, cast(Prior, meta["prior"]), cast(Bedrock, meta["bedrock"])
     )
+
+
+def _check_module(saved: artefact.Artefact, module: nn.Module | None) -> None:
+    """Refuse a module without need, and the need without a module."""
+    encoder = saved.metadata.get("encoder")
+    config = encoder if isinstance(encoder, Mapping) else {}
+    if config.get("encoder") == MODULE and module is None:
+        raise ModelFileError(
+            f"the encoder of model {saved.sha256[:12]} is a module of torch, "
+            f"{config.get('module')}, and a model file holds its weights but no code: give a "
+            "module of that kind, xbinn.load(path, encoder=module)"
+        )
+    if config.get("encoder") != MODULE and module is not None:
+        raise InputError(
+            f"the encoder of model {saved.sha256[:12]} is {config.get('encoder')!r}, which xbinn "
+            "builds itself: call xbinn.load(path) without encoder"
+        )
 
 
 def for_inference(network: Network, device: torch.device) -> Network:
@@ -140,7 +196,7 @@ def _load(reference: ModelReference, device: torch.device) -> Predictor:
             f"{reference.path} holds model {saved.sha256[:12]}, not {reference.sha256[:12]}: it "
             "was replaced after the prediction was set up; set it up again"
         )
-    predictor = from_artefact(saved)
+    predictor = from_artefact(saved, reference.module)
     return replace(predictor, network=for_inference(predictor.network, device))
 
 

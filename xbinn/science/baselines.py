@@ -4,7 +4,7 @@ All baselines see the same training profiles, and predict the same test samples.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -80,9 +80,15 @@ class FreeProfile:
 def without_physics(
     training: Prepared, test: Sites, settings: FitSettings, *, progress: Progress | None = None
 ) -> np.ndarray:
-    """SOC of the test samples from the same network without physics, (sample,) [kg m-3]."""
+    """SOC of the test samples from the same network without physics, (sample,) [kg m-3].
+
+    A module of the user's has as many outputs as there are parameters, and there are layers here:
+    the MLP with the default sizes takes its place.
+    """
     middle = np.average(on_scale(training.sites.soc, "log"), weights=training.sites.weight)
     process = FreeProfile(float(middle))
+    if settings.module is not None:
+        settings = replace(settings, encoder={"encoder": "mlp"}, module=None)
     config = encoder_config(training.covariates, settings, n_outputs=len(process.parameters))
     encoder = build_encoder(config, seed=settings.options.seed)
     return _trained(BINN(encoder, process, prior="free"), training, test, settings, progress)

@@ -67,7 +67,7 @@ def encoder_config(
 ) -> dict[str, Any]:
     """Complete the encoder's configuration with the sizes that the data decide."""
     config = {**settings.encoder, "n_outputs": n_outputs}
-    if config["encoder"] == "mlp":
+    if config["encoder"] != "constant":
         config["n_numeric"] = len(covariates.numeric)
         config["n_categories"] = covariates.n_categories
     return config
@@ -122,7 +122,7 @@ def fit_sites(
     prepared = prepare(sites, covariates, settings)
     config = encoder_config(prepared.covariates, settings, n_outputs=N_PARAMETERS)
     network: Network = BINN(
-        build_encoder(config, seed=settings.options.seed),
+        build_encoder(config, module=settings.module, seed=settings.options.seed),
         SoilCarbonModel(settings.bedrock),
         prior=settings.prior,
     )

@@ -7,13 +7,23 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar, get_args
 
 import torch
+from torch import nn
 
 from xbinn.errors import InputError, UnitsError
 from xbinn.labels.units import conversion
+from xbinn.learning.encoders import MODULE, ModuleEncoder
 from xbinn.learning.losses import LOSSES
 from xbinn.learning.training import TrainingOptions
 from xbinn.model import Model
-from xbinn.options import Bedrock, Dtype, EncoderName, LossName, Observation, Validation
+from xbinn.options import (
+    Bedrock,
+    Constraint,
+    Dtype,
+    EncoderName,
+    LossName,
+    Observation,
+    Validation,
+)
 from xbinn.parameters import PRIORS, Prior
 
 _T = TypeVar("_T")
@@ -28,6 +38,7 @@ class FitSettings:
 
     ``covariates`` and ``categorical`` are the names that were asked for, None for the defaults;
     they and ``device`` are on record only, since whoever calls has made use of them already.
+    ``module`` holds the layers of an encoder of the user's own.
     """
 
     prior: Prior
@@ -42,13 +53,15 @@ class FitSettings:
     covariates: Sequence[str] | None = None
     categorical: Sequence[str] | None = None
     device: str | None = None
+    module: nn.Module | None = None
 
 
 def fit_settings(
     *,
     prior: Prior,
     bedrock: Bedrock,
-    encoder: EncoderName,
+    encoder: EncoderName | nn.Module,
+    constraint: Constraint | None,
     hidden: int | Sequence[int],
     dropout: float,
     observation: Observation,
@@ -72,9 +85,9 @@ def fit_settings(
 
     Parameters
     ----------
-    prior, bedrock, encoder, hidden, dropout, observation, loss, regularization, validation, \
-block_size, epochs, patience, batch_size, learning_rate, weight_decay, seed, dtype, tolerance, \
-covariates, categorical, device
+    prior, bedrock, encoder, constraint, hidden, dropout, observation, loss, regularization, \
+validation, block_size, epochs, patience, batch_size, learning_rate, weight_decay, seed, dtype, \
+tolerance, covariates, categorical, device
         As in `xbinn.fit`. ``hidden`` may be one width.
 
     Raises
@@ -90,7 +103,14 @@ covariates, categorical, device
         "validation": check.choice("validation", validation, (*get_args(Validation), None)),
         "dtype": check.choice("dtype", dtype, _DTYPES),
     }
-    config: dict[str, Any] = {"encoder": check.choice("encoder", encoder, get_args(EncoderName))}
+    module = encoder if isinstance(encoder, nn.Module) else None
+    config: dict[str, Any] = {
+        "encoder": MODULE if module is not None else check.encoder("encoder", encoder)
+    }
+    chosen = check.choice("constraint", constraint, (*get_args(Constraint), None))
+    # As published: ScIReN's for its spline encoder, BINN's for the others.
+    published: Constraint = "hard_sigmoid" if config["encoder"] == "spline" else "sigmoid"
+    config["constraint"] = chosen or published
     widths, share = check.widths("hidden", hidden), check.share("dropout", dropout)
     if config["encoder"] == "mlp":
         config |= {"hidden": widths, "dropout": share}
@@ -112,15 +132,22 @@ covariates, categorical, device
         "device": check.device("device", device),
     }
     check.finish()
-    return FitSettings(encoder=config, options=TrainingOptions(**options), **choices, **others)
+    return FitSettings(
+        encoder=config,
+        options=TrainingOptions(**options),
+        module=module,
+        **choices,
+        **others,
+    )
 
 
 def settings_of(model: Model) -> FitSettings:
     """Return what a fitted model was asked for."""
     given: Mapping[str, Any] = model.settings
     options = {f.name: given[f.name] for f in fields(TrainingOptions)}
-    config = dict(model.predictor.network.encoder.config)
-    sizes = ("n_numeric", "n_categories", "n_outputs")
+    encoder = model.predictor.network.encoder
+    config = dict(encoder.config)
+    sizes = ("n_numeric", "n_categories", "n_outputs", "module")
     return FitSettings(
         prior=model.predictor.prior,
         bedrock=model.predictor.bedrock,
@@ -134,12 +161,13 @@ def settings_of(model: Model) -> FitSettings:
         covariates=given["covariates"],
         categorical=given["categorical"],
         device=given["device"],
+        module=encoder.layers if isinstance(encoder, ModuleEncoder) else None,
     )
 
 
 def recorded(settings: FitSettings) -> dict[str, Any]:
     """Return what a model keeps of the settings beside its network, prior and bedrock."""
-    elsewhere = ("prior", "bedrock", "encoder", "options")
+    elsewhere = ("prior", "bedrock", "encoder", "module", "options")
     rest = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in elsewhere}
     options = settings.options
     return {f.name: getattr(options, f.name) for f in fields(options)} | rest
@@ -178,6 +206,12 @@ class _Check:
         known = tuple(known)
         if not (value is None or isinstance(value, str)) or value not in known:
             self._bad(name, value, _listed(known))
+        return value
+
+    def encoder(self, name: str, value: Any) -> Any:
+        """The name of an encoder; a module has been dealt with."""
+        if not isinstance(value, str) or value not in get_args(EncoderName):
+            self._bad(name, value, f"{_listed(get_args(EncoderName))}, or a torch.nn.Module")
         return value
 
     def whole(self, name: str, value: Any, least: int, below: int | None = None) -> int:

@@ -7,8 +7,8 @@ import torch
 
 from xbinn.errors import InputError
 from xbinn.learning.encoders import ConstantEncoder, Encoder, build_encoder
-from xbinn.learning.encoders.constraints import TEMPERATURE_RANGE, UnitInterval
-from xbinn.learning.encoders.mlp import REACH
+from xbinn.learning.encoders.base import REACH
+from xbinn.learning.encoders.constraints import TEMPERATURE_RANGE, SigmoidConstraint
 from xbinn.learning.seeding import seeded
 
 CONFIG = {"encoder": "mlp", "n_numeric": 3, "n_categories": [4, 2], "n_outputs": 5}
@@ -34,7 +34,7 @@ def test_outputs_are_inside_the_unit_interval_whatever_the_covariates():
 
 
 def test_constraint_never_reaches_its_ends_and_keeps_its_temperature_in_range():
-    constraint = UnitInterval()
+    constraint = SigmoidConstraint()
     assert float(constraint.temperature.detach()) == pytest.approx(59.5)
     extremes = constraint(torch.tensor([-1e9, 0.0, 1e9])).detach()
     assert 0.0 < float(extremes[0]) < 1e-5
@@ -174,7 +174,9 @@ def test_seeded_restores_the_state_after_an_error():
 
 
 def test_wrong_settings_are_refused():
-    with pytest.raises(InputError, match=r"'transformer' is not known.*'mlp', 'constant'"):
+    with pytest.raises(
+        InputError, match=r"'transformer' is not known.*'mlp', 'linear', 'spline', 'cons"
+    ):
         build_encoder({"encoder": "transformer"})
     with pytest.raises(InputError, match="no covariate to learn from"):
         Encoder(0, (), 5)
