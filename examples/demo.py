@@ -19,8 +19,10 @@ from dask.distributed import Client, LocalCluster, progress
 
 import xbinn
 from xbinn.plotting import plot_agreement, plot_map, plot_processes, plot_training
+from xbinn.science.baselines import BASELINES
+from xbinn.science.comparison import MODEL
 from xbinn.science.crossvalidation import split_profiles
-from xbinn.science.skill import BASELINES, MODEL, Skill, compare_with_baselines
+from xbinn.science.skill import Skill, compare_with_baselines
 
 SEED = 0
 TEST_FRACTION = 0.2
@@ -99,13 +101,13 @@ def predict(grid: xr.Dataset, model: xbinn.Model, out: Path) -> xr.Dataset:
 def score_table(skill: Skill) -> str:
     """Lay the scores out as text."""
     lines = [
-        f"Scores on {int(skill.scores['n'].sel(model=MODEL, depth_range='all'))} samples of "
+        f"Scores on {int(skill.scores['n'].sel(depth_range='all'))} samples of "
         f"{skill.sites.n_profiles} profiles in blocks that touched neither scaling nor early "
         "stopping nor the search for settings (python -m benchmarks.settings, on the others alone)",
         "(R2 = 1 - SSE/SST pooled over samples; RMSE and bias in kg m-3, of ln in ln units)",
     ]
     for depth in skill.scores["depth_range"].values:
-        n = int(skill.scores["n"].sel(model=MODEL, depth_range=depth))
+        n = int(skill.scores["n"].sel(depth_range=depth))
         frames = []
         for scale, label in SCALES.items():
             chosen = skill.scores.sel(scale=scale, depth_range=depth, drop=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from xbinn.science.metrics import (
+    BlockBootstrap,
     bias,
     block_bootstrap_gain,
     correlation,
@@ -42,9 +43,9 @@ def test_gain():
     rng = np.random.default_rng(0)
     o = rng.normal(size=200)
     good, poor = o + 0.1 * rng.normal(size=200), o + rng.normal(size=200)
-    block = np.arange(200) // 10
-    gain, low, high = block_bootstrap_gain(good, poor, o, block)
+    blocks = BlockBootstrap(np.arange(200) // 10)
+    gain, low, high = block_bootstrap_gain(good, poor, o, blocks)
     assert gain == pytest.approx(r2(good, o) - r2(poor, o))
     assert 0.0 < low < gain < high
-    assert block_bootstrap_gain(good, good, o, block) == (0.0, 0.0, 0.0)
-    assert block_bootstrap_gain(good, poor, o, block) == (gain, low, high)
+    assert block_bootstrap_gain(good, good, o, blocks) == (0.0, 0.0, 0.0)
+    assert block_bootstrap_gain(good, poor, o, blocks) == (gain, low, high)

@@ -10,12 +10,13 @@ from xbinn.errors import ProfileError
 from xbinn.labels.priors import default_parameters
 from xbinn.labels.sites import gather_sites
 from xbinn.learning.observation import layer_mean_weights
-from xbinn.science.baselines import FreeProfile, clm5_defaults, mean_profile
+from xbinn.science.baselines import BASELINES, FreeProfile, clm5_defaults, mean_profile
+from xbinn.science.comparison import MODEL
 from xbinn.science.crossvalidation import split_profiles
 from xbinn.science.fitting import modelled_soc
 from xbinn.science.metrics import on_scale, r2
 from xbinn.science.settings import settings_of
-from xbinn.science.skill import BASELINES, MODEL, Skill, compare_with_baselines
+from xbinn.science.skill import Skill, compare_with_baselines
 
 
 @pytest.fixture(scope="module")

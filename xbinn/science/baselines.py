@@ -34,6 +34,12 @@ from xbinn.science.fitting import (
 from xbinn.science.metrics import on_scale
 from xbinn.science.settings import FitSettings
 
+BASELINES: Final[Mapping[str, str]] = {
+    "without_physics": "same network without physics",
+    "global_parameters": "one global parameter vector",
+    "clm5_defaults": "CLM5 default parameters",
+    "mean_profile": "mean profile by depth",
+}
 _CPU: Final = torch.device("cpu")
 _LOG_SOC_REACH: Final = 6.0
 """How far from the training mean the network without physics can go, in ln SOC density."""
@@ -78,7 +84,12 @@ class FreeProfile:
 
 
 def without_physics(
-    training: Prepared, test: Sites, settings: FitSettings, *, progress: Progress | None = None
+    training: Prepared,
+    test: Sites,
+    settings: FitSettings,
+    *,
+    device: torch.device = _CPU,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """SOC of the test samples from the same network without physics, (sample,) [kg m-3].
 
@@ -91,16 +102,23 @@ def without_physics(
         settings = replace(settings, encoder={"encoder": "mlp"}, module=None)
     config = encoder_config(training.covariates, settings, n_outputs=len(process.parameters))
     encoder = build_encoder(config, seed=settings.options.seed)
-    return _trained(BINN(encoder, process, prior="free"), training, test, settings, progress)
+    return _trained(
+        BINN(encoder, process, prior="free"), training, test, settings, device, progress
+    )
 
 
 def global_parameters(
-    training: Prepared, test: Sites, settings: FitSettings, *, progress: Progress | None = None
+    training: Prepared,
+    test: Sites,
+    settings: FitSettings,
+    *,
+    device: torch.device = _CPU,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """SOC of the test samples under one parameter vector for all cells, (sample,) [kg m-3]."""
     encoder = build_encoder({"encoder": "constant", "n_outputs": N_PARAMETERS})
     network: Network = BINN(encoder, SoilCarbonModel(settings.bedrock), prior=settings.prior)
-    return _trained(network, training, test, settings, progress)
+    return _trained(network, training, test, settings, device, progress)
 
 
 def clm5_defaults(ds: xr.Dataset, test: Sites, settings: FitSettings) -> np.ndarray:
@@ -145,9 +163,10 @@ def _trained(
     training: Prepared,
     test: Sites,
     settings: FitSettings,
+    device: torch.device,
     progress: Progress | None,
 ) -> np.ndarray:
-    train_network(network, training, settings, device=_CPU, progress=progress)
+    train_network(network, training, settings, device=device, progress=progress)
     dtype = next(network.parameters()).dtype
     data = training_data(test, settings.bedrock, settings.observation, dtype, _CPU)
     return np.asarray(modelled_samples(network, data).double().numpy())

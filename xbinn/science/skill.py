@@ -1,8 +1,7 @@
 """A fitted model beside its baselines, on profiles that nothing was learnt from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import xarray as xr
@@ -11,22 +10,16 @@ from xbinn.labels.sites import Sites, gather_sites
 from xbinn.labels.spatial_blocks import spatial_blocks
 from xbinn.model import Model
 from xbinn.science.baselines import (
+    BASELINES,
     clm5_defaults,
     global_parameters,
     mean_profile,
     without_physics,
 )
+from xbinn.science.comparison import MODEL, Held, compare
 from xbinn.science.fitting import modelled_soc, prepare
-from xbinn.science.metrics import SCALES, block_bootstrap_gain, on_scale, score_samples
+from xbinn.science.metrics import on_scale
 from xbinn.science.settings import settings_of
-
-MODEL: Final = "xbinn"
-BASELINES: Final[Mapping[str, str]] = {
-    "without_physics": "same network without physics",
-    "global_parameters": "one global parameter vector",
-    "clm5_defaults": "CLM5 default parameters",
-    "mean_profile": "mean profile by depth",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +29,8 @@ class Skill:
     Attributes
     ----------
     scores : Dataset
-        Scores of `xbinn.score` with a dimension ``model``: xbinn and every baseline.
+        Scores of `xbinn.score` with a dimension ``model``, xbinn and every baseline, and their 90 %
+        intervals from resampling blocks, ``<score>_low`` and ``<score>_high``.
     gains : Dataset
         Gain in R2 of xbinn over every baseline, ``gain``, ``low``, ``high`` (baseline, scale), with
         90 % intervals from resampling blocks, and ``tie`` where the interval holds zero.
@@ -107,47 +101,7 @@ def compare_with_baselines(
     geometric = np.exp(
         mean_profile(prepared.sites, held, transform=lambda soc: on_scale(soc, "log"))
     )
-    on_log = found | {"mean_profile": geometric}
-    scores = xr.concat(
-        [_scores(found[name], on_log[name], held) for name in found],
-        dim=xr.Variable("model", list(found)),
-    )
     blocks = spatial_blocks(held.lat, held.lon, settings.block_size)[held.site]
-    return Skill(scores, _gains(found, on_log, held.soc, blocks), held, found)
-
-
-def _scores(linear: np.ndarray, log: np.ndarray, sites: Sites) -> xr.Dataset:
-    on_linear, on_log = (
-        score_samples(modelled, sites.soc, sites.top, sites.bottom) for modelled in (linear, log)
-    )
-    return xr.concat(
-        [on_linear.sel(scale=["linear"]), on_log.sel(scale=["log"])],
-        dim="scale",
-        data_vars="minimal",
-    )
-
-
-def _gains(
-    linear: Mapping[str, np.ndarray],
-    log: Mapping[str, np.ndarray],
-    observed: np.ndarray,
-    blocks: np.ndarray,
-) -> xr.Dataset:
-    values = np.empty((3, len(BASELINES), len(SCALES)))
-    for column, (scale, modelled) in enumerate(zip(SCALES, (linear, log), strict=True)):
-        truth = on_scale(observed, scale)
-        own = on_scale(modelled[MODEL], scale)
-        for row, name in enumerate(BASELINES):
-            other = on_scale(modelled[name], scale)
-            values[:, row, column] = block_bootstrap_gain(own, other, truth, blocks)
-    dims = ("baseline", "scale")
-    gain, low, high = values
-    return xr.Dataset(
-        {
-            "gain": (dims, gain, {"units": "1", "long_name": "gain in R2 over the baseline"}),
-            "low": (dims, low, {"units": "1", "long_name": "5 % quantile of the gain"}),
-            "high": (dims, high, {"units": "1", "long_name": "95 % quantile of the gain"}),
-            "tie": (dims, (low <= 0.0) & (high >= 0.0), {"long_name": "interval holds zero"}),
-        },
-        coords={"baseline": list(BASELINES), "scale": list(SCALES)},
-    )
+    samples = Held(held.soc, held.top, held.bottom, blocks)
+    scores, gains = compare(found, found | {"mean_profile": geometric}, samples)
+    return Skill(scores, gains.sel(depth_range="all", drop=True), held, found)
