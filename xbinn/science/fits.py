@@ -1,4 +1,4 @@
-"""Several fits of the same sites, for members and folds: each a task of its own.
+"""Several fits among the same sites, for members and folds: each a task of its own.
 
 On a cluster they run side by side, one to a GPU where workers offer any; without one they run one
 after the other. Equal seeds give equal models either way.
@@ -8,9 +8,10 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
+import torch
 
 from xbinn.errors import InputError, TrainingError, XbinnError
 from xbinn.labels.covariates import CovariateSpec
@@ -23,15 +24,22 @@ from xbinn.running.scheduling import run_tasks
 from xbinn.science.fitting import fit_sites
 from xbinn.science.settings import FitSettings
 
+PartT = TypeVar("PartT")
+ResultT = TypeVar("ResultT")
+
+Fit = Callable[[Sites, CovariateSpec, PartT, torch.device], ResultT]
+"""From sites, covariates, what is one fit's own and a device to what is wanted of that fit."""
+
 _ALONE: Final = threading.Lock()
 """Held by the one fit of a process. torch has one random state per process and device: fits in
 two threads of a worker would draw from each other's numbers."""
 
 
 @dataclass(frozen=True)
-class _Shared:
+class _Shared(Generic[PartT, ResultT]):
     """What all fits have in common."""
 
+    function: Fit[PartT, ResultT]
     sites: Sites
     covariates: CovariateSpec
     device: str
@@ -43,6 +51,7 @@ class _Own:
 
     settings: FitSettings
     among: np.ndarray | None
+    samples: np.ndarray | None
 
 
 def fit_many(
@@ -51,6 +60,7 @@ def fit_many(
     settings: Sequence[FitSettings],
     *,
     among: Sequence[np.ndarray] | None = None,
+    samples: Sequence[np.ndarray] | None = None,
     device: str = "auto",
     report: Callable[[int], None] | None = None,
 ) -> list[Model]:
@@ -70,6 +80,8 @@ def fit_many(
         Of every fit; members differ in their seed.
     among : sequence of ndarray (site,), optional
         Sites that each fit may use, boolean, as for folds; all by default.
+    samples : sequence of ndarray (sample,), optional
+        Samples that each fit may use, boolean; all by default.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:1``. Where workers offer the resource GPU, all but
         ``cpu`` takes one of these for each fit.
@@ -86,65 +98,112 @@ def fit_many(
     DeviceError
         If the device is not there.
     InputError
-        If ``among`` does not fit to sites and settings.
+        If ``among`` or ``samples`` do not fit to sites and settings.
     XbinnError
         Of the first fit that fails, with its place and seed; what has not begun is withdrawn.
     JobError
         If the cluster is lost.
     """
-    chosen = _chosen(sites, len(settings), among)
+    sites_of = _chosen("among", "site", sites.n_sites, len(settings), among)
+    samples_of = _chosen("samples", "sample", len(sites.soc), len(settings), samples)
+    return run_fits(
+        _fit,
+        sites,
+        covariates,
+        [_Own(*own) for own in zip(settings, sites_of, samples_of, strict=True)],
+        names=[f"settings[{n}], seed {s.options.seed}" for n, s in enumerate(settings)],
+        device=device,
+        report=report,
+    )
+
+
+def run_fits(
+    function: Fit[PartT, ResultT],
+    sites: Sites,
+    covariates: CovariateSpec,
+    parts: Sequence[PartT],
+    *,
+    names: Sequence[str],
+    device: str = "auto",
+    report: Callable[[int], None] | None = None,
+) -> list[ResultT]:
+    """Do what is to be done among the same sites, as `fit_many` does with its fits.
+
+    Parameters
+    ----------
+    function : callable
+        From sites, covariates, a part and a device to a result; in an importable module.
+    sites, covariates, device, report
+        As in `fit_many`.
+    parts : sequence
+        What each call has for itself.
+    names : sequence of str
+        What errors call each part.
+
+    Raises
+    ------
+    DeviceError
+        If the device is not there.
+    XbinnError
+        Of the first call that fails, with its place and name; what has not begun is withdrawn.
+    JobError
+        If the cluster is lost.
+    """
     check_device(device)
     client = current_client()
     outcomes = run_tasks(
-        _fit,
-        _Shared(sites, covariates, device),
-        range(len(settings)),
-        part=lambda number: _Own(settings[number], chosen[number]),
+        _run,
+        _Shared(function, sites, covariates, device),
+        range(len(parts)),
+        part=lambda number: parts[number],
         client=client,
         resources=None if client is None else gpu_resources(client, device),
     )
-    models: dict[int, Model] = {}
+    results: dict[int, ResultT] = {}
     with closing(outcomes):
         for outcome in outcomes:
             if outcome.error is not None:
-                raise _named(outcome.error, outcome.number, settings) from outcome.error
+                place = f"fit {outcome.number + 1} of {len(parts)} ({names[outcome.number]})"
+                raise _named(outcome.error, place) from outcome.error
             assert outcome.result is not None
-            models[outcome.number] = outcome.result
+            results[outcome.number] = outcome.result
             if report is not None:
-                report(len(models))
-    return [models[number] for number in range(len(settings))]
+                report(len(results))
+    return [results[number] for number in range(len(parts))]
 
 
 def _chosen(
-    sites: Sites, n_fits: int, among: Sequence[np.ndarray] | None
+    name: str, what: str, size: int, n_fits: int, given: Sequence[np.ndarray] | None
 ) -> Sequence[np.ndarray | None]:
-    if among is None:
+    if given is None:
         return [None] * n_fits
-    chosen = [np.asarray(keep) for keep in among]
+    chosen = [np.asarray(keep) for keep in given]
     shapes = {(keep.shape, keep.dtype.kind) for keep in chosen}
-    if len(chosen) != n_fits or shapes - {((sites.n_sites,), "b")}:
+    if len(chosen) != n_fits or shapes - {((size,), "b")}:
         raise InputError(
-            f"among holds {len(chosen)} arrays of shape {sorted({k.shape for k in chosen})} for "
-            f"{n_fits} fits and {sites.n_sites} sites: give each fit a boolean array with one "
-            "value a site"
+            f"{name} holds {len(chosen)} arrays of shape {sorted({k.shape for k in chosen})} for "
+            f"{n_fits} fits and {size} {what}s: give each fit a boolean array with one value a "
+            f"{what}"
         )
     return chosen
 
 
-def _fit(shared: _Shared, number: int, own: _Own | None) -> Model:
-    """Fit one network, alone in its process."""
-    assert own is not None
-    sites = shared.sites if own.among is None else shared.sites.select(own.among)
+def _run(shared: _Shared[Any, ResultT], number: int, part: Any) -> ResultT:
+    """Do one part, alone in its process."""
     with _ALONE, one_thread():
-        return fit_sites(
-            sites, shared.covariates, own.settings, device=choose_device(shared.device)
-        )
+        return shared.function(shared.sites, shared.covariates, part, choose_device(shared.device))
 
 
-def _named(error: BaseException, number: int, settings: Sequence[FitSettings]) -> XbinnError:
+def _fit(sites: Sites, covariates: CovariateSpec, own: _Own, device: torch.device) -> Model:
+    """Fit one network to its part of the sites."""
+    if own.among is not None or own.samples is not None:
+        everywhere = np.ones(sites.n_sites, dtype=bool)
+        sites = sites.select(everywhere if own.among is None else own.among, own.samples)
+    return fit_sites(sites, covariates, own.settings, device=device)
+
+
+def _named(error: BaseException, place: str) -> XbinnError:
     """Say which fit an error is of."""
-    seed = settings[number].options.seed
-    place = f"fit {number + 1} of {len(settings)} (settings[{number}], seed {seed})"
     if isinstance(error, XbinnError):
         return type(error)(f"{place}: {error}")
     return TrainingError(f"{place} failed: {type(error).__name__}: {error}")

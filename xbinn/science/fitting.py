@@ -199,10 +199,10 @@ def validation_sites(sites: Sites, settings: FitSettings) -> np.ndarray:
         groups = spatial_blocks(sites.lat, sites.lon, settings.block_size)
     else:
         groups = np.arange(sites.n_sites)
-    return hold_out(groups, VALIDATION_FRACTION, settings.options.seed, values=_mean_log_soc(sites))
+    return hold_out(groups, VALIDATION_FRACTION, settings.options.seed, values=mean_log_soc(sites))
 
 
-def _mean_log_soc(sites: Sites) -> np.ndarray:
+def mean_log_soc(sites: Sites) -> np.ndarray:
     """Mean ln SOC of every site, (site,)."""
     logs = on_scale(sites.soc, "log")
     count = np.bincount(sites.site, minlength=sites.n_sites)
@@ -213,17 +213,27 @@ def only_seen_categories(
     sites: Sites, covariates: CovariateSpec, training: np.ndarray
 ) -> tuple[Sites, CovariateSpec]:
     """Drop the categories that no training site has; their members become "missing"."""
-    codes = np.empty_like(sites.categorical)
     kept = []
     for column, (name, categories) in enumerate(covariates.categorical):
-        before = sites.categorical[:, column]
-        present = np.unique(before[training])
-        present = present[present < len(categories)]
-        renumbered = np.full(len(categories) + 1, len(present), dtype=np.int64)
-        renumbered[present] = np.arange(len(present))
-        codes[:, column] = renumbered[before]
-        kept.append((name, tuple(categories[i] for i in present)))
-    return replace(sites, categorical=codes), replace(covariates, categorical=tuple(kept))
+        present = np.unique(sites.categorical[training, column])
+        kept.append((name, tuple(categories[i] for i in present if i < len(categories))))
+    seen = replace(covariates, categorical=tuple(kept))
+    return recoded(sites, covariates, seen), seen
+
+
+def recoded(sites: Sites, before: CovariateSpec, after: CovariateSpec) -> Sites:
+    """Number categories as another specification of the same covariates does.
+
+    What it does not know becomes "missing".
+    """
+    codes = np.empty_like(sites.categorical)
+    for column, ((_, old), (_, new)) in enumerate(
+        zip(before.categorical, after.categorical, strict=True)
+    ):
+        place = {category: code for code, category in enumerate(new)}
+        renumbered = [place.get(category, len(new)) for category in old]
+        codes[:, column] = np.array([*renumbered, len(new)])[sites.categorical[:, column]]
+    return replace(sites, categorical=codes)
 
 
 def training_data(
