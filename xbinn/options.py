@@ -1,6 +1,6 @@
 """Choices and defaults of the public functions: one place, free of heavy imports."""
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Bedrock = Literal["closed", "published"]
 EncoderName = Literal["mlp", "linear", "spline", "constant"]
@@ -8,6 +8,10 @@ Constraint = Literal["sigmoid", "hard_sigmoid"]
 Observation = Literal["layer_mean", "node"]
 LossName = Literal["log_smooth_l1", "smooth_l1", "relative"]
 Validation = Literal["spatial_blocks", "random"]
+Split = Literal[
+    "spatial_blocks", "random", "latitude_bands", "leave_region_out", "leave_source_out"
+]
+Baseline = Literal["without_physics", "global_parameters", "clm5_defaults", "mean_profile"]
 OutputGroup = Literal["parameters", "processes", "soc"]
 Dtype = Literal["float32", "float64"]
 
@@ -20,3 +24,6 @@ PATIENCE: Final = 15
 BATCH_SIZE: Final = 256
 LEARNING_RATE: Final = 3e-3
 WEIGHT_DECAY: Final = 0.3
+BASELINES: Final[tuple[Baseline, ...]] = get_args(Baseline)
+FOLDS: Final = 5
+PERMUTATIONS: Final = 10

@@ -26,6 +26,8 @@ class Samples:
     ----------
     profile : ndarray (n,) int64
         Position of the sample's profile along ``profile``.
+    sample : ndarray (n,) int64
+        Position of the sample along ``sample``.
     top, bottom : ndarray (n,) float64 [m]
     soc : ndarray (n,) float64 [kg m-3]
     weight : ndarray (n,) float64
@@ -38,6 +40,7 @@ class Samples:
     """
 
     profile: np.ndarray
+    sample: np.ndarray
     top: np.ndarray
     bottom: np.ndarray
     soc: np.ndarray
@@ -106,10 +109,11 @@ def to_samples(profiles: xr.Dataset) -> Samples:
             f"{whose} usable sample (left out: {found}): check "
             'the values and units, as in profiles["soc"].attrs["units"] = "g cm-3"'
         )
-    profile = np.nonzero(usable)[0].astype(np.int64)
+    profile, sample = (index.astype(np.int64) for index in np.nonzero(usable))
     top, bottom = top[usable], bottom[usable]
     return Samples(
         profile,
+        sample,
         top,
         bottom,
         soc[usable],

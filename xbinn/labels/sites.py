@@ -57,6 +57,8 @@ class Sites:
         Site of each sample.
     profile : ndarray (sample,)
         Profile of each sample, as numbered in the profile Dataset.
+    sample : ndarray (sample,)
+        Where the sample stands in its profile, as numbered there.
     top, bottom, soc : ndarray (sample,)
         Interval [m] and SOC density [kg m-3].
     weight : ndarray (sample,)
@@ -75,6 +77,7 @@ class Sites:
     lon: np.ndarray
     site: np.ndarray
     profile: np.ndarray
+    sample: np.ndarray
     top: np.ndarray
     bottom: np.ndarray
     soc: np.ndarray
@@ -106,6 +109,7 @@ class Sites:
             lon=self.lon[keep],
             site=number[self.site[taken]],
             profile=self.profile[taken],
+            sample=self.sample[taken],
             top=self.top[taken],
             bottom=self.bottom[taken],
             soc=self.soc[taken],
@@ -252,6 +256,7 @@ def gather_sites(
         lon=cell_lon,
         site=site,
         profile=samples.profile[used],
+        sample=samples.sample[used],
         top=samples.top[used],
         bottom=samples.bottom[used],
         soc=samples.soc[used],
