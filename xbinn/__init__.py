@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         stock,
         to_unit_interval,
     )
+    from xbinn.evaluation import CrossValidation, cross_validate
     from xbinn.model import Model, load
     from xbinn.stored import verify
     from xbinn.versions import show_versions
@@ -42,6 +43,8 @@ _HOMES = {
         ),
         "xbinn.api",
     ),
+    "CrossValidation": "xbinn.evaluation",
+    "cross_validate": "xbinn.evaluation",
     "show_versions": "xbinn.versions",
     "Model": "xbinn.model",
     "load": "xbinn.model",
@@ -54,7 +57,9 @@ _MODULES = {
 }
 
 __all__ = [
+    "CrossValidation",
     "Model",
+    "cross_validate",
     "datasets",
     "default_parameters",
     "fit",

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from xbinn.options import (
+    BASELINES,
     BATCH_SIZE,
     BLOCK_SIZE,
     DROPOUT,
@@ -14,8 +15,10 @@ from xbinn.options import (
     HIDDEN,
     LEARNING_RATE,
     PATIENCE,
+    PERMUTATIONS,
     REGULARIZATION,
     WEIGHT_DECAY,
+    Baseline,
     Bedrock,
     Constraint,
     Dtype,
@@ -23,6 +26,7 @@ from xbinn.options import (
     LossName,
     Observation,
     OutputGroup,
+    Split,
     Validation,
 )
 from xbinn.parameters import Prior
@@ -31,6 +35,7 @@ from xbinn.variables import OUTPUT_GROUPS
 if TYPE_CHECKING:
     from torch.nn import Module
 
+    from xbinn.evaluation import CrossValidation
     from xbinn.model import Model
 
 
@@ -167,4 +172,41 @@ class BinnAccessor:
             model,
             profiles,
             tolerance=tolerance,
+        )
+
+    def cross_validate(
+        self,
+        profiles: xr.Dataset,
+        *,
+        split: Split = "spatial_blocks",
+        folds: int | None = None,
+        block_size: float | str = BLOCK_SIZE,
+        region: str | None = None,
+        by: str | None = None,
+        baselines: Sequence[Baseline] = BASELINES,
+        groups: Mapping[str, Sequence[str]] | None = None,
+        permutations: int = PERMUTATIONS,
+        fit: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        device: str = "auto",
+        progress: bool | None = None,
+    ) -> "CrossValidation":
+        """Predict profiles by networks that have not seen them, see `xbinn.cross_validate`."""
+        from xbinn import evaluation
+
+        return evaluation.cross_validate(
+            self._obj,
+            profiles,
+            split=split,
+            folds=folds,
+            block_size=block_size,
+            region=region,
+            by=by,
+            baselines=baselines,
+            groups=groups,
+            permutations=permutations,
+            fit=fit,
+            seed=seed,
+            device=device,
+            progress=progress,
         )

@@ -71,12 +71,14 @@ def tile_bar(total: int, done: int, *, show: bool | None) -> Iterator[Callable[[
 
 
 @contextmanager
-def counting_bar(total: int, what: str, *, show: bool | None) -> Iterator[Callable[[], None]]:
-    """Show tiles looked at; yields a callable for each of them."""
+def counting_bar(
+    total: int, what: str, *, unit: str = "tile", show: bool | None
+) -> Iterator[Callable[[], None]]:
+    """Show how many are done; yields a callable for each of them."""
     if not _shown(show):
         yield lambda: None
         return
-    with tqdm(total=total, desc=what, unit="tile") as bar:
+    with tqdm(total=total, desc=what, unit=unit) as bar:
 
         def tick() -> None:
             bar.update()
