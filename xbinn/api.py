@@ -10,17 +10,12 @@ from torch.nn import Module
 
 from xbinn import options
 from xbinn.errors import InputError
-from xbinn.labelled import About, on_one_grid, run_labelled
+from xbinn.labelled import About, run_labelled, with_parameters
 from xbinn.labels.blocks import prediction_inputs
 from xbinn.labels.check import all_at_once, check_dataset
 from xbinn.labels.covariates import select_covariates
 from xbinn.labels.forcing import standardise_forcing
-from xbinn.labels.priors import (
-    check_parameters,
-    default_parameters,
-    from_unit_interval,
-    to_unit_interval,
-)
+from xbinn.labels.priors import default_parameters, from_unit_interval, to_unit_interval
 from xbinn.labels.profiles import standardise_profiles
 from xbinn.labels.sites import describe_left_out, gather_sites
 from xbinn.labels.stocks import stock
@@ -339,21 +334,12 @@ def simulate(
         If parameters are missing or impossible, or vary with month or depth. Chunked values are
         looked at when computed.
     """
-    check_dataset(ds)
     SoilCarbonModel(bedrock)
     check_dtype(dtype)
     groups: tuple[Group, ...] = ("processes", "soc", *(("pools",) if pools else ()))
-    forcing = standardise_forcing(ds)
-    given = check_parameters(parameters)
-    inputs = on_one_grid(forcing, given)
-    # A scalar coordinate, such as the place of a column, makes way for a dimension.
-    own = {
-        n: c.reset_coords(drop=True)
-        for n, c in given.coords.items()
-        if c.dims and (n not in ds.variables or not ds[n].dims)
-    }
+    grid, inputs = with_parameters(ds, parameters)
     return run_labelled(
-        ds.drop_vars([n for n in own if n in ds.coords]).assign_coords(own),
+        grid,
         inputs,
         Layout(groups),
         simulate_block,

@@ -10,12 +10,15 @@ import xarray as xr
 from xbinn.errors import CoordinateError, ParameterError
 from xbinn.labels.blocks import lay_out_inputs, space_of
 from xbinn.labels.carry import carry_bounds, carry_grid
+from xbinn.labels.check import check_dataset
 from xbinn.labels.encoding import (
     dataset_attributes,
     link_ancillary,
     output_attributes,
     output_coordinates,
 )
+from xbinn.labels.forcing import standardise_forcing
+from xbinn.labels.priors import check_parameters
 from xbinn.labels.space import check_axes
 from xbinn.labels.units import dequantify
 from xbinn.running.block import Layout
@@ -45,6 +48,41 @@ def on_one_grid(forcing: xr.Dataset, parameters: xr.Dataset) -> xr.Dataset:
             f"parameters and ds do not lie on the same coordinates ({error}); bring them together "
             'with parameters.reindex_like(ds, method="nearest", tolerance=...)'
         ) from error
+
+
+def with_parameters(ds: xr.Dataset, parameters: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
+    """Bring given parameters together with the forcing of a grid.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Forcing on any spatial dimensions.
+    parameters : Dataset
+        The 21 parameters in physical units, broadcast against ``ds``.
+
+    Returns
+    -------
+    ds, inputs : Dataset
+        ``ds`` with the coordinates of the parameters, and the standardised inputs of a block.
+
+    Raises
+    ------
+    InputError
+        If forcing is missing or cannot be used, or parameters lie on other coordinates.
+    ParameterError
+        If parameters are missing, or vary with month or depth.
+    """
+    check_dataset(ds)
+    forcing = standardise_forcing(ds)
+    given = check_parameters(parameters)
+    inputs = on_one_grid(forcing, given)
+    # A scalar coordinate, such as the place of a column, makes way for a dimension.
+    own = {
+        n: c.reset_coords(drop=True)
+        for n, c in given.coords.items()
+        if c.dims and (n not in ds.variables or not ds[n].dims)
+    }
+    return ds.drop_vars([n for n in own if n in ds.coords]).assign_coords(own), inputs
 
 
 @dataclass(frozen=True)
