@@ -11,7 +11,7 @@ import xbinn
 from xbinn.accessor import BinnAccessor
 from xbinn.testing import small_grid, small_profiles
 
-METHODS = ("cross_validate", "fit", "predict", "score", "simulate")
+METHODS = ("cross_validate", "elasticities", "fit", "predict", "score", "simulate")
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,9 @@ def test_results_are_those_of_the_functions(grid, profiles, model):
     xr.testing.assert_equal(
         grid.binn.simulate(parameters, pools=True), xbinn.simulate(grid, parameters, pools=True)
     )
+    xr.testing.assert_equal(
+        grid.binn.elasticities(parameters), xbinn.elasticities(grid, parameters)
+    )
 
 
 def test_every_setting_reaches_the_function(grid, profiles, monkeypatch):
@@ -122,6 +125,7 @@ def test_inputs_are_left_as_they_were(profiles):
     model = grid.binn.fit(profiles, epochs=2, seed=0)
     grid.binn.predict(model).compute()
     grid.binn.simulate(xbinn.default_parameters(grid)).compute()
+    grid.binn.elasticities(xbinn.default_parameters(grid)).compute()
     xr.testing.assert_identical(grid, untouched)
     xr.testing.assert_identical(profiles, samples)
     assert grid.chunks == untouched.chunks

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from xbinn.evaluation import CrossValidation, cross_validate
     from xbinn.model import Model, load
+    from xbinn.science.sensitivity import elasticities
     from xbinn.stored import verify
     from xbinn.versions import show_versions
 
@@ -45,6 +46,7 @@ _HOMES = {
     ),
     "CrossValidation": "xbinn.evaluation",
     "cross_validate": "xbinn.evaluation",
+    "elasticities": "xbinn.science.sensitivity",
     "show_versions": "xbinn.versions",
     "Model": "xbinn.model",
     "load": "xbinn.model",
@@ -62,6 +64,7 @@ __all__ = [
     "cross_validate",
     "datasets",
     "default_parameters",
+    "elasticities",
     "fit",
     "from_unit_interval",
     "load",

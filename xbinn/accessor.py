@@ -157,6 +157,25 @@ class BinnAccessor:
             dtype=dtype,
         )
 
+    def elasticities(
+        self,
+        parameters: xr.Dataset,
+        *,
+        bedrock: Bedrock = "closed",
+        responses: bool = True,
+        by_depth: bool = False,
+    ) -> xr.Dataset:
+        """Map what soil carbon depends on, see `xbinn.elasticities`."""
+        from xbinn.science import sensitivity
+
+        return sensitivity.elasticities(
+            self._obj,
+            parameters,
+            bedrock=bedrock,
+            responses=responses,
+            by_depth=by_depth,
+        )
+
     def score(
         self,
         model: "Model",

@@ -16,6 +16,7 @@ from xbinn.labels.encoding import (
     link_ancillary,
     output_attributes,
     output_coordinates,
+    sensitivity_coordinates,
 )
 from xbinn.labels.forcing import standardise_forcing
 from xbinn.labels.priors import check_parameters
@@ -134,11 +135,11 @@ def label(
     about : About
         For the attributes of the Dataset.
     """
-    pools = "pools" in layout.groups
-    result = xr.Dataset(
-        outputs,
-        coords=output_coordinates(pools=pools) if set(layout.groups) & {"soc", "pools"} else None,
-    )
+    own = xr.Dataset(coords=output_coordinates(pools=True)).assign_coords(sensitivity_coordinates())
+    dims = {dim for variable in outputs.values() for dim in variable.dims}
+    # Bounds go along with their coordinate.
+    coords = {n: c.variable for n, c in own.coords.items() if c.dims[0] in dims}
+    result = xr.Dataset(outputs, coords=coords)
     for name in outputs:
         result[name].attrs = output_attributes(name)
     # How the source was packed and chunked in its file says nothing of the result.

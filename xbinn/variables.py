@@ -14,10 +14,12 @@ DEPTH: Final = "depth"
 DEPTH_ALIASES: Final = ("layer", "levsoi", "levgrnd", "levdcmp")
 DEPTH_BOUNDS: Final = "depth_bnds"
 POOL: Final = "pool"
+PARAMETER: Final = "parameter"
+PROCESS: Final = "process"
 PROFILE: Final = "profile"
 SAMPLE: Final = "sample"
 
-Role = Literal["forcing", "profile", "process", "carbon", "pools", "status"]
+Role = Literal["forcing", "profile", "process", "carbon", "pools", "sensitivity", "status"]
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,8 @@ PROCESSES: Final = (
     ),
 )
 PROCESS_NAMES: Final = tuple(v.name for v in PROCESSES)
+CONTROLLED_PROCESSES: Final = tuple(v.name for v in PROCESSES if v.symbol is not None)
+"""Processes with parameters of their own: the symbol is the group in `xbinn.parameters`."""
 
 CARBON: Final = (
     Variable("soc", "soil organic carbon density", "kg m-3", "carbon", (DEPTH,)),
@@ -215,6 +219,42 @@ POOL_VARIABLES: Final = (
     ),
 )
 
+ELASTICITY: Final = Variable(
+    "elasticity",
+    "elasticity of the soil organic carbon stock to each parameter",
+    "1",
+    "sensitivity",
+    (PARAMETER,),
+    comment="d ln cSoil / d ln parameter",
+)
+SOC_ELASTICITY: Final = Variable(
+    "soc_elasticity",
+    "elasticity of soil organic carbon density to each parameter",
+    "1",
+    "sensitivity",
+    (PARAMETER, DEPTH),
+    comment="d ln soc / d ln parameter",
+)
+PROCESS_RESPONSE: Final = Variable(
+    "process_response",
+    "relative response of the soil organic carbon stock to a relative change of each process",
+    "1",
+    "sensitivity",
+    (PROCESS,),
+    comment="d ln cSoil / d ln process when all parameters of the process change by one factor",
+)
+CONTROLLING_PROCESS: Final = Variable(
+    "controlling_process",
+    "process with the largest absolute response of the soil organic carbon stock",
+    "1",
+    "sensitivity",
+    comment="among processes that a common relative change of their parameters moves by at least "
+    "a tenth of it",
+)
+SENSITIVITY: Final = (ELASTICITY, SOC_ELASTICITY, PROCESS_RESPONSE, CONTROLLING_PROCESS)
+CONTROLLING_MEANINGS: Final = " ".join(("none", *CONTROLLED_PROCESSES))
+"""Of the values of `CONTROLLING_PROCESS`, from 0."""
+
 
 class Status(IntEnum):
     """Why a cell has values, or has none."""
@@ -240,4 +280,14 @@ STATUS_MEANINGS: Final = " ".join(s.name.lower() for s in Status)
 OUTPUT_GROUPS: Final = ("parameters", "processes", "soc")
 """What `predict` can return; `status` always comes along."""
 
-VARIABLES: Final = (*FORCING, *PROFILE_VARIABLES, *PROCESSES, *CARBON, *POOL_VARIABLES, STATUS)
+VARIABLES: Final = (
+    *FORCING,
+    *PROFILE_VARIABLES,
+    *PROCESSES,
+    *CARBON,
+    *POOL_VARIABLES,
+    *SENSITIVITY,
+    STATUS,
+)
+FLAG_NAMES: Final = (CONTROLLING_PROCESS.name, STATUS.name)
+"""Outputs that are whole numbers."""

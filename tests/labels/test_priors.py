@@ -13,6 +13,7 @@ from xbinn.labels.priors import (
     default_parameters,
     from_unit_interval,
     impossible,
+    possible,
     to_unit_interval,
 )
 from xbinn.parameters import N_PARAMETERS, PARAMETER_NAMES, PARAMETERS, PRIORS, Prior, prior_bounds
@@ -208,3 +209,15 @@ def test_defaults_of_real_points(real_points: xr.Dataset) -> None:
     assert p["fs1s2"].dims == ("cell",)
     stacked = xr.broadcast(p)[0].to_dataarray().values
     assert impossible(stacked) is None
+
+
+def test_possible_is_where_nothing_is_impossible() -> None:
+    defaults = [0.3 if p.clm5_default is None else p.clm5_default for p in PARAMETERS]
+    values = np.repeat(np.array(defaults)[:, None], 4, axis=1)
+    row = {p.name: i for i, p in enumerate(PARAMETERS)}
+    values[row["beta"], 1] = 1.0
+    values[row["fs1s2"], 2] = 0.9  # with fs1s3 more than all
+    values[row["q10"], 3] = np.nan
+    assert possible(values).tolist() == [True, False, False, True]
+    for column, allowed in zip(values.T, possible(values), strict=True):
+        assert (impossible(column) is None) == allowed

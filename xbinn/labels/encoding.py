@@ -12,14 +12,20 @@ import xarray as xr
 from xbinn.constants import INTERFACE_DEPTH, N_LAYERS, NODE_DEPTH, POOL_LONG_NAMES, POOLS
 from xbinn.errors import InputError, UnitsError
 from xbinn.labels.units import to_units
-from xbinn.parameters import PARAMETERS
+from xbinn.parameters import PARAMETER_NAMES, PARAMETERS
 from xbinn.variables import (
     CARBON,
+    CONTROLLED_PROCESSES,
+    CONTROLLING_MEANINGS,
+    CONTROLLING_PROCESS,
     DEPTH,
     DEPTH_BOUNDS,
+    PARAMETER,
     POOL,
     POOL_VARIABLES,
+    PROCESS,
     PROCESSES,
+    SENSITIVITY,
     STATUS,
     STATUS_MEANINGS,
     Status,
@@ -29,7 +35,7 @@ from xbinn.variables import (
 CONVENTIONS: Final = "CF-1.11, ACDD-1.3"
 OBSERVATION_QUANTILE: Final = "soc_observation_quantile"
 
-_OUTPUTS: Final = {v.name: v for v in (*PROCESSES, *CARBON, *POOL_VARIABLES, STATUS)}
+_OUTPUTS: Final = {v.name: v for v in (*PROCESSES, *CARBON, *POOL_VARIABLES, *SENSITIVITY, STATUS)}
 _PARAMETERS: Final = {p.name: p for p in PARAMETERS}
 _SUFFIXES: Final = {
     "_std": "posterior standard deviation of the modelled mean: ",
@@ -168,6 +174,9 @@ def _variable_attributes(variable: Variable) -> dict[str, Any]:
     if variable is STATUS:
         attrs["flag_values"] = np.array([int(s) for s in Status], dtype=np.int8)
         attrs["flag_meanings"] = STATUS_MEANINGS
+    if variable is CONTROLLING_PROCESS:
+        attrs["flag_values"] = np.arange(len(CONTROLLED_PROCESSES) + 1, dtype=np.int8)
+        attrs["flag_meanings"] = CONTROLLING_MEANINGS
     return attrs
 
 
@@ -204,6 +213,23 @@ def output_coordinates(*, pools: bool = False) -> xr.Coordinates:
     if pools:
         meanings = "; ".join(f"{p}: {n}" for p, n in zip(POOLS, POOL_LONG_NAMES, strict=True))
         coords[POOL] = ((POOL,), np.array(POOLS), {"long_name": "carbon pool", "comment": meanings})
+    return xr.Dataset(coords=coords).coords
+
+
+def sensitivity_coordinates() -> xr.Coordinates:
+    """Names of the parameters with their process groups, and of the processes they control.
+
+    Returns
+    -------
+    Coordinates
+        ``parameter`` and ``process_group`` (parameter,); ``process`` (process,).
+    """
+    groups = np.array([p.group for p in PARAMETERS])
+    coords = {
+        PARAMETER: ((PARAMETER,), np.array(PARAMETER_NAMES), {"long_name": "parameter"}),
+        "process_group": ((PARAMETER,), groups, {"long_name": "process that it controls"}),
+        PROCESS: ((PROCESS,), np.array(CONTROLLED_PROCESSES), {"long_name": "process"}),
+    }
     return xr.Dataset(coords=coords).coords
 
 

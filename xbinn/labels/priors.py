@@ -1,6 +1,6 @@
 """Labelled parameters: names, units, priors, CLM5 defaults and what is impossible."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -215,8 +215,31 @@ def impossible(values: np.ndarray) -> str | None:
             f"parameter values have shape {values.shape}: the first axis must be the "
             f"{N_PARAMETERS} parameters in table order; stack them by PARAMETER_NAMES"
         )
+    problems = [
+        f"{what} {_range(found[bad])} (allowed {allowed})"
+        for what, found, bad, allowed in _violations(values)
+        if bad.any()
+    ]
+    if not problems:
+        return None
+    return (
+        f"impossible parameter values: {'; '.join(problems)}; "
+        "correct them, or start from xbinn.default_parameters(ds)"
+    )
+
+
+def possible(values: np.ndarray) -> np.ndarray:
+    """Whether the equations can take each vector of values, (parameter, n) -> (n,) boolean.
+
+    NaN is passed over.
+    """
+    bad = np.logical_or.reduce([broken for _, _, broken, _ in _violations(values)])
+    return np.asarray(~bad)
+
+
+def _violations(values: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray, str]]:
+    """Yield for each rule what it is about, the values (n,), which break it, what it allows."""
     rows = dict(zip(PARAMETER_NAMES, values.reshape(N_PARAMETERS, -1), strict=True))
-    problems: list[str] = []
     for parameter in PARAMETERS:
         low, high = parameter.limits
         low_closed, high_closed = parameter.limits_inclusive
@@ -224,22 +247,11 @@ def impossible(values: np.ndarray) -> str | None:
         bad = (row < low if low_closed else row <= low) | (
             row > high if high_closed else row >= high
         )
-        if bad.any():
-            interval = f"{'[' if low_closed else '('}{low:g}, {high:g}{']' if high_closed else ')'}"
-            problems.append(
-                f"{parameter.name} {_range(row[bad])} (allowed {interval} {parameter.units})"
-            )
+        interval = f"{'[' if low_closed else '('}{low:g}, {high:g}{']' if high_closed else ')'}"
+        yield parameter.name, row, bad, f"{interval} {parameter.units}"
     for first, second in _DONOR_SUMS:
         total = rows[first].astype(np.float64) + rows[second]
-        bad = total > 1.0 + _ROUNDING
-        if bad.any():
-            problems.append(f"{first} + {second} {_range(total[bad])} (allowed at most 1)")
-    if not problems:
-        return None
-    return (
-        f"impossible parameter values: {'; '.join(problems)}; "
-        "correct them, or start from xbinn.default_parameters(ds)"
-    )
+        yield f"{first} + {second}", total, total > 1.0 + _ROUNDING, "at most 1"
 
 
 def _find_parameters(ds: xr.Dataset) -> dict[str, xr.DataArray]:

@@ -4,6 +4,7 @@ A packed array has all outputs along its first axis, (channel, *space), so that 
 task and its outputs are slices. `Layout` says which channels are which output.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ from xbinn.errors import InputError, ParameterError
 from xbinn.labels.forcing_values import check_forcing_values
 from xbinn.labels.priors import impossible
 from xbinn.options import Bedrock
-from xbinn.parameters import PARAMETER_NAMES
+from xbinn.parameters import N_PARAMETERS, PARAMETER_NAMES
 from xbinn.physics import processes as diagnostics
 from xbinn.physics.column import layer_mask, ordered_sum, weighted_sum
 from xbinn.physics.forcing import Forcing
@@ -28,26 +29,44 @@ from xbinn.running.predictor import ModelReference, load_cached
 from xbinn.running.tensors import Arrays, as_tensor, extremes, pack_forcing
 from xbinn.variables import (
     CARBON_NAMES,
+    CONTROLLED_PROCESSES,
+    CONTROLLING_PROCESS,
     DEPTH,
+    ELASTICITY,
     FORCING_NAMES,
     OUTPUT_GROUPS,
+    PARAMETER,
     POOL,
     POOL_VARIABLES,
+    PROCESS,
     PROCESS_NAMES,
+    PROCESS_RESPONSE,
+    SOC_ELASTICITY,
     STATUS,
     Status,
 )
 
-Group = Literal["parameters", "processes", "soc", "pools"]
+Group = Literal[
+    "parameters",
+    "processes",
+    "soc",
+    "pools",
+    "elasticity",
+    "soc_elasticity",
+    "process_response",
+    "controlling_process",
+]
 
 CELLS_PER_STEP: Final = 8192
 """Cells solved together. Fixed, so that a block gives the same bytes whenever it is run again."""
-_SIZES: Final = {(): 1, (DEPTH,): N_LAYERS, (POOL,): N_POOLS, (POOL, DEPTH): N_POOLS * N_LAYERS}
 _SHAPES: Final[dict[tuple[str, ...], tuple[int, ...]]] = {
     (): (),
     (DEPTH,): (N_LAYERS,),
     (POOL,): (N_POOLS,),
     (POOL, DEPTH): (N_POOLS, N_LAYERS),
+    (PARAMETER,): (N_PARAMETERS,),
+    (PARAMETER, DEPTH): (N_PARAMETERS, N_LAYERS),
+    (PROCESS,): (len(CONTROLLED_PROCESSES),),
 }
 
 
@@ -97,12 +116,17 @@ class Layout:
             "processes": [(name, ()) for name in PROCESS_NAMES],
             "soc": [(name, (DEPTH,) if name == "soc" else ()) for name in CARBON_NAMES],
             "pools": [(v.name, v.dims) for v in POOL_VARIABLES],
+            "elasticity": [(ELASTICITY.name, ELASTICITY.dims)],
+            "soc_elasticity": [(SOC_ELASTICITY.name, SOC_ELASTICITY.dims)],
+            "process_response": [(PROCESS_RESPONSE.name, PROCESS_RESPONSE.dims)],
+            "controlling_process": [(CONTROLLING_PROCESS.name, CONTROLLING_PROCESS.dims)],
         }
         outputs, start = [], 0
         for group in members:
             for name, dims in members[group] if group in self.groups else []:
-                outputs.append(Output(name, dims, slice(start, start + _SIZES[dims])))
-                start += _SIZES[dims]
+                size = math.prod(_SHAPES[dims])
+                outputs.append(Output(name, dims, slice(start, start + size)))
+                start += size
         outputs.append(Output(STATUS.name, (), slice(start, start + 1)))
         return tuple(outputs)
 
@@ -152,7 +176,7 @@ def predict_block(
     """
     where = choose_device(device)
     predictor = load_cached(model, where)
-    block = _Block(arrays, names, space, predictor.bedrock)
+    block = Block(arrays, names, space, predictor.bedrock)
     spec = predictor.covariates
     numeric = block.stack([n for n, _ in spec.numeric], np.dtype(np.float32))
     categorical = block.stack([n for n, _ in spec.categorical], np.dtype(np.int64))
@@ -193,7 +217,7 @@ def simulate_block(
     ParameterError
         If parameters have values that the equations cannot take.
     """
-    block = _Block(arrays, names, space, bedrock)
+    block = Block(arrays, names, space, bedrock)
     model = SoilCarbonModel(bedrock)
     parameters = block.stack(PARAMETER_NAMES, np.dtype(np.float64))
     problem = impossible(parameters)
@@ -211,7 +235,12 @@ def simulate_block(
     return block.finish(packed)
 
 
-def pack(parameters: Tensor, state: SteadyState, layout: Layout) -> np.ndarray:
+def pack(
+    parameters: Tensor,
+    state: SteadyState,
+    layout: Layout,
+    more: Mapping[str, Tensor] | None = None,
+) -> np.ndarray:
     """Pack the results of a flat batch of columns.
 
     Parameters
@@ -222,6 +251,8 @@ def pack(parameters: Tensor, state: SteadyState, layout: Layout) -> np.ndarray:
         Of the same n columns.
     layout : Layout
         What to pack.
+    more : mapping of str to Tensor, optional
+        Outputs of the layout that do not follow from the state alone, (*own, n).
 
     Returns
     -------
@@ -231,7 +262,7 @@ def pack(parameters: Tensor, state: SteadyState, layout: Layout) -> np.ndarray:
     exists = layer_mask(state.layers)
     soc = state.soc * KG_PER_G
     packed = soc.new_empty((layout.n_channels, soc.shape[-1]))
-    values: dict[str, Tensor] = {}
+    values: dict[str, Tensor] = dict(more or {})
     if "parameters" in layout.groups:
         values |= dict(zip(PARAMETER_NAMES, parameters, strict=True))
     if "processes" in layout.groups:
@@ -243,11 +274,11 @@ def pack(parameters: Tensor, state: SteadyState, layout: Layout) -> np.ndarray:
         values["cSoilAbove1m"] = _stock(soc, 1.0)
     if "pools" in layout.groups:
         density = (state.pools * KG_PER_G).masked_fill(~exists, torch.nan)
-        values["carbon_pools"] = density.flatten(0, 1)
+        values["carbon_pools"] = density
         values["respiration"] = diagnostics.respiration(state) * KG_PER_G
         values["carbon_closure"] = diagnostics.carbon_closure(state)
     for output in layout.outputs[:-1]:
-        packed[output.channels] = values[output.name]
+        packed[output.channels] = values[output.name].reshape(-1, soc.shape[-1])
     # Coarse woody debris may overflow where SOC does not: it counts only where it is returned.
     held = ordered_sum(state.pools) if "pools" in layout.groups else soc
     finite = torch.isfinite(held).all(0)
@@ -266,7 +297,7 @@ def _stock(soc: Tensor, bottom: float) -> Tensor:
     return weighted_sum(soc[:layers], overlap[:layers])
 
 
-class _Block:
+class Block:
     """The arrays of a block with space flattened, and which of its cells can be computed."""
 
     def __init__(

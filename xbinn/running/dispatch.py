@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbinn.learning.threads import one_thread
 from xbinn.running.block import Layout, Output
-from xbinn.variables import DEPTH, MONTH, STATUS
+from xbinn.variables import DEPTH, FLAG_NAMES, MONTH
 
 
 class BlockFunction(Protocol):
@@ -39,7 +39,8 @@ def run_blocks(
     Parameters
     ----------
     function : callable
-        `xbinn.running.block.predict_block` or ``simulate_block``.
+        `xbinn.running.block.predict_block`, ``simulate_block`` or one of
+        `xbinn.running.sensitivity`.
     inputs : Dataset
         Standardised variables, (month, depth, *space), (month, *space), (*space) or ().
     space : tuple of str
@@ -71,7 +72,8 @@ def run_blocks(
         positions = (np.arange(inputs.sizes[dim]) for dim in space)
         packed = function(*(v.values for v in inputs.data_vars.values()), *positions, **call)
     outputs = {o.name: _unpack(packed, o, space) for o in layout.outputs}
-    outputs[STATUS.name] = outputs[STATUS.name].astype(np.int8)
+    for name in set(FLAG_NAMES) & outputs.keys():
+        outputs[name] = outputs[name].astype(np.int8)
     return outputs
 
 
