@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         to_unit_interval,
     )
     from xbinn.evaluation import CrossValidation, cross_validate
+    from xbinn.labels.totals import totals
     from xbinn.model import Model, load
     from xbinn.science.sensitivity import elasticities
     from xbinn.stored import verify
@@ -47,6 +48,7 @@ _HOMES = {
     "CrossValidation": "xbinn.evaluation",
     "cross_validate": "xbinn.evaluation",
     "elasticities": "xbinn.science.sensitivity",
+    "totals": "xbinn.labels.totals",
     "show_versions": "xbinn.versions",
     "Model": "xbinn.model",
     "load": "xbinn.model",
@@ -76,6 +78,7 @@ __all__ = [
     "stock",
     "testing",
     "to_unit_interval",
+    "totals",
     "verify",
 ]
 

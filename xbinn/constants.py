@@ -50,6 +50,7 @@ MONTHS_PER_YEAR: Final = 12
 DAYS_PER_YEAR: Final = 365.0
 """CLM5's year has no leap day."""
 KG_PER_G: Final = 1e-3
+KG_PER_PG: Final = 1e12
 
 REFERENCE_TEMPERATURE: Final = 298.15
 """Temperature (K) at which the temperature scalar is 1 (Koven et al. 2013)."""

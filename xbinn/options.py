@@ -27,3 +27,4 @@ WEIGHT_DECAY: Final = 0.3
 BASELINES: Final[tuple[Baseline, ...]] = get_args(Baseline)
 FOLDS: Final = 5
 PERMUTATIONS: Final = 10
+QUANTILES: Final = (0.05, 0.5, 0.95)
