@@ -357,6 +357,12 @@ def test_refusals(result):
         xbinn.totals(result, quantiles=(5, 95))
     with pytest.raises(InputError, match="ellipsoid='Mars1' is not known"):
         xbinn.totals(result, ellipsoid="Mars1")
+    with pytest.raises(InputError, match="no effect where area is given"):
+        xbinn.totals(result, area=xr.ones_like(result["cSoil"]), ellipsoid="WGS84")
+    laea = result.rename(lat="y", lon="x").rio.write_crs("EPSG:3035")
+    laea["y"].attrs = laea["x"].attrs = {}
+    with pytest.raises(InputError, match="no effect on a projected grid"):
+        xbinn.totals(laea, ellipsoid="WGS84")
     with pytest.raises(CoordinateError, match="lat has one cell and no bounds"):
         xbinn.totals(result.isel(lat=[0]))
     points = result.isel(lat=xr.Variable("cell", [0, 1, 2]), lon=xr.Variable("cell", [0, 1, 5]))

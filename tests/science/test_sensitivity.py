@@ -3,6 +3,7 @@
 import dask.array
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 import xbinn
@@ -227,6 +228,25 @@ def test_outputs_and_their_attributes():
     assert set(only.data_vars) == {"elasticity", "status"}
     assert "process" not in only.coords
     xr.testing.assert_equal(only["elasticity"], out["elasticity"])
+
+
+def test_backward_passes(monkeypatch):
+    """One for all parameters, one a process, one a layer."""
+    passes = []
+    backward = torch.autograd.grad
+    monkeypatch.setattr(
+        torch.autograd, "grad", lambda *args, **kw: passes.append(1) or backward(*args, **kw)
+    )
+    grid = small_grid()
+    parameters = xbinn.default_parameters(grid)
+    for settings, expected in (
+        ({"responses": False}, 1),
+        ({}, 1 + len(CONTROLLED_PROCESSES)),
+        ({"responses": False, "by_depth": True}, 1 + N_LAYERS),
+    ):
+        passes.clear()
+        xbinn.elasticities(grid, parameters, **settings)
+        assert len(passes) == expected
 
 
 def test_controlling_process_is_the_largest_response():

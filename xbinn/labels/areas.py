@@ -55,7 +55,7 @@ def cell_sizes(
         For lists of cells, projections that do not keep areas, axes of one cell without bounds,
         and as `xbinn.labels.space.find_coordinates`.
     InputError
-        If the ellipsoid is not known.
+        If the ellipsoid is not known, or the grid is projected and has no use for one.
     """
     bounds = {_bounds_name(v) for v in ds.variables.values()}
     where = find_coordinates(ds.drop_vars(bounds & set(ds.data_vars)))
@@ -72,6 +72,10 @@ def cell_sizes(
         centres = np.unwrap(where.x, period=_TURN)
         along_x = np.radians(_degrees_between(_edges(ds, x_dim, where.x, centres), centres))
     else:
+        if ellipsoid is not None:
+            raise InputError(
+                f"ellipsoid={ellipsoid!r} has no effect on a projected grid: leave it out"
+            )
         _check_equal_area(where.crs)
         along_y, along_x = np.diff(y), np.diff(_edges(ds, x_dim, where.x, where.x))
         metres = where.crs.axis_info[0].unit_conversion_factor

@@ -54,8 +54,8 @@ def totals(
     quantiles : sequence of float
         Of the totals over samples, in 0..1.
     ellipsoid : str, optional
-        A name that PROJ knows, such as ``WGS84`` or ``sphere``. By default that of the CRS, else
-        WGS84.
+        Of a geographic grid, a name that PROJ knows, such as ``WGS84`` or ``sphere``. By default
+        that of the CRS, else WGS84.
 
     Returns
     -------
@@ -68,7 +68,8 @@ def totals(
     Raises
     ------
     InputError
-        If variables are missing, or have dimensions that are neither space nor sample.
+        If variables are missing or have dimensions that are neither space nor sample, or
+        settings cannot be used.
     UnitsError
         If the variable is not in kg m-2, or areas are not in m2.
     CoordinateError
@@ -177,6 +178,10 @@ def _areas(
     ellipsoid: str | None,
 ) -> xr.DataArray:
     """Areas of the cells [m2]; nothing where they are missing."""
+    if area is not None and ellipsoid is not None:
+        raise InputError(
+            f"ellipsoid={ellipsoid!r} has no effect where area is given: leave one of them out"
+        )
     if area is not None:
         return to_units(_given(out, area, "area", value, space), "m2", name="area").fillna(0.0)
     coordinates = value.isel({SAMPLE: 0}, missing_dims="ignore").to_dataset(name=value.name)
