@@ -137,7 +137,8 @@ def regress_responses(
     Notes
     -----
     The published codes step the parameters in the unit interval of their prior, from -50 to 50 or
-    -20 to 20 %, and clip what leaves it; physical values need no prior.
+    -20 to 20 %, and clip what leaves it; physical values need no prior. They regress global
+    totals; in single cells they take the mean quotient of the two logarithms.
 
     References
     ----------
