@@ -66,7 +66,7 @@ def test_settings_are_refused_by_position(grid, profiles, model):
 
 def test_a_feature_that_does_not_exist_is_refused(grid, model):
     with pytest.raises(TypeError, match="unexpected keyword"):
-        grid.binn.predict(model, samples=64)
+        grid.binn.predict(model, posterior="laplace")
 
 
 def test_results_are_those_of_the_functions(grid, profiles, model):

@@ -130,18 +130,18 @@ def test_history(model):
     assert list(history.epoch.values) == [1, 2]
     assert set(history.data_vars) == {
         "training_loss", "regularization", "validation_loss", "validation_r2",
-        "validation_log_r2", "learning_rate",
+        "validation_log_r2", "learning_rate", "best_epoch",
     }  # fmt: skip
     assert bool(history.to_array().notnull().all())
     assert all("long_name" in da.attrs for da in history.data_vars.values())
-    assert history.attrs["best_epoch"] == 1 + int(history["validation_loss"].argmin())
+    assert history["best_epoch"] == 1 + int(history["validation_loss"].argmin())
 
 
 def test_best_weights_are_restored_and_training_stops_early(grid, profiles):
     # A rate that is too high: later epochs are worse than the best.
     settings = {"learning_rate": 0.03, "patience": 2, "seed": 0}
     long = xbinn.fit(grid, profiles, epochs=12, **settings)
-    best = long.history.attrs["best_epoch"]
+    best = long.history["best_epoch"]
     assert long.history.sizes["epoch"] == best + 2 < 12
     loss = long.history["validation_loss"]
     assert float(loss.sel(epoch=best)) == float(loss.min()) < float(loss[-1])
@@ -168,7 +168,7 @@ def test_validation(grid, profiles, validation):
     assert (held == 0) == (validation is None)
     assert bool(model.history["validation_loss"].isnull().all()) == (validation is None)
     assert ("validation" in repr(model)) == (validation is not None)
-    assert model.history.attrs["best_epoch"] == 2 or validation is not None
+    assert model.history["best_epoch"] == 2 or validation is not None
 
 
 def test_block_size_in_kilometres(grid, profiles):

@@ -87,7 +87,7 @@ def test_the_file_explains_itself(model, path):
     length = int.from_bytes(payload[:8], "little")
     meta = json.loads(json.loads(payload[8 : 8 + length])["__metadata__"]["xbinn"])
     assert {
-        "encoder", "covariates", "prior", "bedrock", "parameter_table", "xbinn_version",
+        "encoder", "members", "covariates", "prior", "bedrock", "parameter_table", "xbinn_version",
         "settings", "record", "training_data",
     } == set(meta)  # fmt: skip
     assert len(meta["training_data"]["fingerprint"]) == 64
@@ -96,7 +96,7 @@ def test_the_file_explains_itself(model, path):
 
 def test_a_missing_loss_is_null_in_the_file_and_nan_in_memory(grid, profiles, tmp_path):
     model = xbinn.fit(grid, profiles, epochs=1, seed=0, validation=None)
-    model.record["training_loss"][0] = float("nan")
+    model.record[0]["training_loss"][0] = float("nan")
     model.save(tmp_path / "m.xbinn")
     assert np.isnan(xbinn.load(tmp_path / "m.xbinn").history["training_loss"][0])
 

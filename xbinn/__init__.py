@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         default_parameters,
         fit,
         from_unit_interval,
-        predict,
         score,
         simulate,
         stock,
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from xbinn.evaluation import CrossValidation, cross_validate
     from xbinn.labels.totals import totals
     from xbinn.model import Model, load
+    from xbinn.prediction import predict
     from xbinn.science.sensitivity import elasticities
     from xbinn.stored import verify
     from xbinn.versions import show_versions
@@ -37,7 +37,6 @@ _HOMES = {
             "default_parameters",
             "fit",
             "from_unit_interval",
-            "predict",
             "score",
             "simulate",
             "stock",
@@ -48,6 +47,7 @@ _HOMES = {
     "CrossValidation": "xbinn.evaluation",
     "cross_validate": "xbinn.evaluation",
     "elasticities": "xbinn.science.sensitivity",
+    "predict": "xbinn.prediction",
     "totals": "xbinn.labels.totals",
     "show_versions": "xbinn.versions",
     "Model": "xbinn.model",

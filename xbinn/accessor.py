@@ -14,8 +14,10 @@ from xbinn.options import (
     EPOCHS,
     HIDDEN,
     LEARNING_RATE,
+    MEMBERS,
     PATIENCE,
     PERMUTATIONS,
+    QUANTILES,
     REGULARIZATION,
     WEIGHT_DECAY,
     Baseline,
@@ -64,6 +66,7 @@ class BinnAccessor:
         constraint: Constraint | None = None,
         hidden: int | Sequence[int] = HIDDEN,
         dropout: float = DROPOUT,
+        members: int = MEMBERS,
         observation: Observation = "layer_mean",
         loss: LossName = "log_smooth_l1",
         regularization: float = REGULARIZATION,
@@ -94,6 +97,7 @@ class BinnAccessor:
             constraint=constraint,
             hidden=hidden,
             dropout=dropout,
+            members=members,
             observation=observation,
             loss=loss,
             regularization=regularization,
@@ -116,6 +120,11 @@ class BinnAccessor:
         model: "Model",
         *,
         outputs: Sequence[OutputGroup] = OUTPUT_GROUPS,
+        samples: int = 0,
+        quantiles: Sequence[float] = QUANTILES,
+        reduce: bool = True,
+        dropout: bool = True,
+        seed: int = 0,
         to: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
         chunks: Mapping[str, int] | None = None,
@@ -124,12 +133,17 @@ class BinnAccessor:
         progress: bool | None = None,
     ) -> xr.Dataset:
         """Map parameters, processes and SOC with a fitted model, see `xbinn.predict`."""
-        from xbinn import api
+        from xbinn import prediction
 
-        return api.predict(
+        return prediction.predict(
             self._obj,
             model,
             outputs=outputs,
+            samples=samples,
+            quantiles=quantiles,
+            reduce=reduce,
+            dropout=dropout,
+            seed=seed,
             to=to,
             overwrite=overwrite,
             chunks=chunks,

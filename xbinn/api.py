@@ -1,17 +1,13 @@
 """The public functions: each takes labelled data, calls one step after the other, labels again."""
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
 
 import xarray as xr
 from torch.nn import Module
 
 from xbinn import options
-from xbinn.errors import InputError
 from xbinn.labelled import About, run_labelled, with_parameters
-from xbinn.labels.blocks import prediction_inputs
 from xbinn.labels.check import all_at_once, check_dataset
 from xbinn.labels.covariates import select_covariates
 from xbinn.labels.forcing import standardise_forcing
@@ -27,26 +23,23 @@ from xbinn.options import (
     EncoderName,
     LossName,
     Observation,
-    OutputGroup,
     Validation,
 )
 from xbinn.parameters import Prior
 from xbinn.physics.steady_state import SoilCarbonModel
-from xbinn.running.block import Group, Layout, predict_block, simulate_block
+from xbinn.running.block import simulate_block
 from xbinn.running.device import choose_device
-from xbinn.running.progress import training_bar
-from xbinn.running.resources import check_device
+from xbinn.running.layout import Group, Layout
+from xbinn.running.progress import counting_bar, training_bar
+from xbinn.science.ensemble import fit_ensemble
 from xbinn.science.fitting import fit_sites, modelled_soc
 from xbinn.science.metrics import score_samples
 from xbinn.science.settings import check_dtype, fit_settings
-from xbinn.stored import predict_to_store
-from xbinn.variables import OUTPUT_GROUPS
 
 __all__ = [
     "default_parameters",
     "fit",
     "from_unit_interval",
-    "predict",
     "score",
     "simulate",
     "stock",
@@ -66,6 +59,7 @@ def fit(
     constraint: Constraint | None = None,
     hidden: int | Sequence[int] = options.HIDDEN,
     dropout: float = options.DROPOUT,
+    members: int = options.MEMBERS,
     observation: Observation = "layer_mean",
     loss: LossName = "log_smooth_l1",
     regularization: float = options.REGULARIZATION,
@@ -119,6 +113,9 @@ def fit(
         Widths of the hidden layers of ``mlp``.
     dropout : float
         Share of hidden units left out while training.
+    members : int
+        Networks of a deep ensemble, fitted alike but for their seed and their validation part; on
+        a dask cluster side by side, one to a device.
     observation : {"layer_mean", "node"}
         What a sample sees: the overlap-weighted mean of the model layers over its interval, or
         linear interpolation between nodes at mid-depth (published).
@@ -183,6 +180,7 @@ def fit(
         constraint=constraint,
         hidden=hidden,
         dropout=dropout,
+        members=members,
         observation=observation,
         validation=validation,
         block_size=block_size,
@@ -207,92 +205,11 @@ def fit(
         lambda: standardise_profiles(profiles),
     )
     sites = gather_sites(ds, profiles, spec, bedrock=bedrock, tolerance=tolerance)
+    if settings.members > 1:
+        with counting_bar(settings.members, "fit", unit="member", show=progress) as tick:
+            return fit_ensemble(sites, spec, settings, device=device, report=lambda _: tick())
     with training_bar(epochs, show=progress) as report:
         return fit_sites(sites, spec, settings, device=where, progress=report)
-
-
-def predict(
-    ds: xr.Dataset,
-    model: Model,
-    *,
-    outputs: Sequence[OutputGroup] = OUTPUT_GROUPS,
-    to: str | os.PathLike[str] | None = None,
-    overwrite: bool = False,
-    chunks: Mapping[str, int] | None = None,
-    shards: Mapping[str, int] | None = None,
-    device: str = "auto",
-    progress: bool | None = None,
-) -> xr.Dataset:
-    """Map parameters, processes and SOC with a fitted model.
-
-    Parameters
-    ----------
-    ds : Dataset
-        The model's covariates and the forcing, on any spatial dimensions; other variables are
-        ignored. Where it is chunked, so is the result, and nothing is computed.
-    model : Model
-        From `fit` or `load`.
-    outputs : sequence of {"parameters", "processes", "soc"}
-        What to return. ``soc`` is density by depth, cSoil and cSoilAbove1m.
-    to : path-like, optional
-        Write tile by tile to this Zarr store (``.zarr``) or NetCDF file (``.nc``) and return when
-        it is complete. A call that was interrupted, for whatever reason, is gone on with by the
-        same call; a ledger of the finished tiles stands beside the store.
-    overwrite : bool
-        Replace what is at ``to``.
-    chunks : mapping of str to int, optional
-        Cells of a stored chunk along spatial dimensions, and of a tile unless there are shards.
-        By default the chunks of ``ds``, several together where they are small.
-    shards : mapping of str to int, optional
-        Cells of a shard, a file that holds whole chunks; a tile is a shard then.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:1``. With ``to`` on a dask cluster whose workers offer
-        the resource ``GPU``, tiles run there and only there, unless it is ``cpu``.
-    progress : bool, optional
-        Show a progress bar of tiles; by default on a terminal only.
-
-    Returns
-    -------
-    Dataset
-        The 21 parameters, the processes, ``soc`` (depth, *space) [kg m-3], ``cSoil`` and
-        ``cSoilAbove1m`` (*space) [kg m-2], and ``status``; NaN where status is not 0 and below
-        bedrock. Coordinates and CRS are those of ``ds``.
-
-    Raises
-    ------
-    InputError
-        If covariates or forcing are missing or cannot be used; values are seen when computed.
-    DeviceError
-        If the device is not there: here, or on any worker of the cluster.
-    JobError
-        With ``to``: if what is there belongs to another job or writer, a tile does not fit into
-        memory or has failed, or the cluster is lost. Finished tiles stay.
-    """
-    check_dataset(ds)
-    check_model(model)
-    layout = Layout.of(outputs)
-    check_device(device)
-    about = About(
-        "Soil organic carbon, its processes and parameters (BINN)",
-        source=f"xbinn {version('xbinn')}, model sha256 {model.sha256}",
-        call="xbinn.predict",
-    )
-    given: dict[str, Any] = {"overwrite": overwrite, "chunks": chunks, "shards": shards}
-    if to is not None:
-        given |= {"device": device, "progress": progress}
-        return predict_to_store(ds, model, layout, about, to, **given)
-    if any(given.values()):
-        raise InputError(f"{given} say how to write, but to=... does not say where: give it")
-    return run_labelled(
-        ds,
-        prediction_inputs(ds, model.predictor.covariates),
-        layout,
-        predict_block,
-        model.settings["dtype"],
-        about,
-        model=model.reference(),
-        device=device,
-    )
 
 
 def simulate(

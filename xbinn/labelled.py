@@ -16,14 +16,15 @@ from xbinn.labels.encoding import (
     link_ancillary,
     output_attributes,
     output_coordinates,
+    posterior_coordinates,
     sensitivity_coordinates,
 )
 from xbinn.labels.forcing import standardise_forcing
 from xbinn.labels.priors import check_parameters
 from xbinn.labels.space import check_axes
 from xbinn.labels.units import dequantify
-from xbinn.running.block import Layout
 from xbinn.running.dispatch import run_blocks
+from xbinn.running.layout import Layout
 from xbinn.variables import DEPTH, DEPTH_ALIASES, MONTH
 
 
@@ -136,6 +137,9 @@ def label(
         For the attributes of the Dataset.
     """
     own = xr.Dataset(coords=output_coordinates(pools=True)).assign_coords(sensitivity_coordinates())
+    if layout.posterior is not None:
+        posterior = layout.posterior
+        own = own.assign_coords(posterior_coordinates(posterior.samples, posterior.quantiles))
     dims = {dim for variable in outputs.values() for dim in variable.dims}
     # Bounds go along with their coordinate.
     coords = {n: c.variable for n, c in own.coords.items() if c.dims[0] in dims}

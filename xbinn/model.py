@@ -43,15 +43,15 @@ class Model:
         Network, covariates, prior and treatment of bedrock.
     settings : dict
         Arguments of the fit.
-    record : dict
-        What happened in training, epoch by epoch.
+    record : list of dict
+        What happened in training, epoch by epoch, for each member.
     training_data : dict
         Fingerprint of the training data, how much of it there was, and what was left out and why.
     """
 
     predictor: Predictor
     settings: dict[str, Any]
-    record: dict[str, Any]
+    record: list[dict[str, Any]]
     training_data: dict[str, Any]
     _path: str | None = field(default=None, repr=False)
 
@@ -66,7 +66,7 @@ class Model:
         }
         # NaN is no JSON: a loss that was never measured is null.
         text = json.loads(json.dumps(metadata), parse_constant=lambda _: None)
-        return artefact.to_bytes(self.predictor.network.state_dict(), text)
+        return artefact.to_bytes(self.predictor.weights, text)
 
     @cached_property
     def sha256(self) -> str:
@@ -74,17 +74,32 @@ class Model:
         return artefact.sha256_of(self._content)
 
     @property
+    def members(self) -> int:
+        """Number of networks."""
+        return len(self.predictor.networks)
+
+    @property
     def history(self) -> xr.Dataset:
-        """Losses and scores by epoch, (epoch)."""
-        epochs = len(self.record["training_loss"])
-        data = {}
+        """Losses and scores by epoch, (epoch), or of an ensemble (member, epoch).
+
+        A member that stopped early has NaN afterwards. ``best_epoch`` is the one whose weights
+        were kept.
+        """
+        epochs = max(len(record["training_loss"]) for record in self.record)
+        data: dict[str, Any] = {}
         for name, attrs in _HISTORY_ATTRS.items():
-            values = np.full(epochs, np.nan)
-            found = self.record[name]
-            values[: len(found)] = [np.nan if v is None else v for v in found]
-            data[name] = (("epoch",), values, attrs)
-        coords = {"epoch": (("epoch",), np.arange(1, epochs + 1), {"long_name": "epoch"})}
-        return xr.Dataset(data, coords, attrs={"best_epoch": int(self.record["best_epoch"]) + 1})
+            values = np.full((self.members, epochs), np.nan)
+            for row, record in zip(values, self.record, strict=True):
+                row[: len(record[name])] = [np.nan if v is None else v for v in record[name]]
+            data[name] = (("member", "epoch"), values, attrs)
+        best = [int(record["best_epoch"]) + 1 for record in self.record]
+        data["best_epoch"] = ("member", best, {"long_name": "epoch whose weights were kept"})
+        coords = {
+            "member": ("member", np.arange(self.members), {"long_name": "member of the ensemble"}),
+            "epoch": ("epoch", np.arange(1, epochs + 1), {"long_name": "epoch"}),
+        }
+        history = xr.Dataset(data, coords)
+        return history if self.members > 1 else history.isel(member=0, drop=True)
 
     @property
     def covariates(self) -> dict[str, str]:
@@ -127,8 +142,6 @@ class Model:
 
     def _rows(self) -> dict[str, str]:
         spec, data = self.predictor.covariates, self.training_data
-        history = self.history
-        best = history.attrs["best_epoch"]
         rows = {
             "covariates": f"{len(spec.numeric)} numeric, {len(spec.categorical)} categorical",
             "prior": self.predictor.prior,
@@ -136,14 +149,20 @@ class Model:
             "fitted to": f"{data['samples']} samples of {data['profiles']} profiles "
             f"in {data['sites']} cells",
             "left out": describe_left_out(self.left_out) or "nothing",
-            "epochs": f"{history.sizes['epoch']}, best {best}",
         }
-        if len(self.record["validation_loss"]):
-            at_best = history.sel(epoch=best)
+        if self.members > 1:
+            rows["members"] = str(self.members)
+        epochs = [len(record["training_loss"]) for record in self.record]
+        best = [int(record["best_epoch"]) for record in self.record]
+        rows["epochs"] = f"{_listed(epochs)}, best {_listed([b + 1 for b in best])}"
+        if len(self.record[0]["validation_loss"]):
+            linear, log = (
+                np.mean([r[name][b] for r, b in zip(self.record, best, strict=True)])
+                for name in ("validation_r2", "validation_log_r2")
+            )
+            each = "" if self.members == 1 else "mean of members: "
             rows["validation"] = (
-                f"R2 {float(at_best['validation_r2']):.2f}, "
-                f"of ln {float(at_best['validation_log_r2']):.2f} "
-                f"({data['validation_samples']} samples)"
+                f"{each}R2 {linear:.2f}, of ln {log:.2f} ({data['validation_samples']} samples)"
             )
         rows["sha256"] = self.sha256
         return rows
@@ -163,6 +182,11 @@ class Model:
             for name, value in self._rows().items()
         )
         return f"<div><b>xbinn.Model</b><table>{rows}</table></div>"
+
+
+def _listed(numbers: list[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 @lru_cache(maxsize=1)

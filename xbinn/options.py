@@ -19,6 +19,7 @@ HIDDEN: Final = (128, 128)
 DROPOUT: Final = 0.2
 REGULARIZATION: Final = 1e-4
 BLOCK_SIZE: Final = 2.0
+MEMBERS: Final = 1
 EPOCHS: Final = 50
 PATIENCE: Final = 15
 BATCH_SIZE: Final = 256

@@ -24,9 +24,9 @@ from xbinn.labels.units import dequantify
 from xbinn.model import Model
 from xbinn.running import job as jobs
 from xbinn.running import store, verification
-from xbinn.running.block import Layout
 from xbinn.running.fingerprint import Fingerprint, differences, fingerprint
 from xbinn.running.job import Job
+from xbinn.running.layout import Layout
 from xbinn.running.lock import one_writer
 from xbinn.running.resources import current_client, gpu_resources
 from xbinn.running.tile import TileWork
@@ -91,6 +91,7 @@ def predict_to_store(
         version=version("xbinn"),
         outputs=layout.groups,
         dtype=dtype,
+        posterior=layout.posterior,
     )
     if path != zarr and path.exists() and not (overwrite or jobs.ledger_path(zarr).exists()):
         return _finished(path, identity)

@@ -18,6 +18,7 @@ PARAMETER: Final = "parameter"
 PROCESS: Final = "process"
 PROFILE: Final = "profile"
 SAMPLE: Final = "sample"
+QUANTILE: Final = "quantile"
 
 Role = Literal["forcing", "profile", "process", "carbon", "pools", "sensitivity", "status"]
 

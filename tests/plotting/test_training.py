@@ -28,9 +28,9 @@ def history() -> xr.Dataset:
             "validation_loss": ("epoch", loss + 0.05, {"units": "1"}),
             "validation_r2": ("epoch", 0.6 - loss),
             "validation_log_r2": ("epoch", 0.7 - loss),
+            "best_epoch": 4,
         },
         {"epoch": np.arange(1, EPOCHS + 1)},
-        {"best_epoch": 4},
     )
 
 
@@ -71,10 +71,21 @@ def test_without_validation_there_is_one_panel(history: xr.Dataset) -> None:
     assert "nothing was held out for validation" in caption(figure)
 
 
+def test_every_member_of_an_ensemble_has_its_lines(history: xr.Dataset) -> None:
+    both = xr.concat([history, history.assign(best_epoch=6)], dim="member")
+    figure = plot_training(both)
+    losses = figure.axes[0]
+    labels = [line.get_label() for line in losses.get_lines()]
+    assert len(labels) == 2 * 2 + 2  # two losses and the best epoch of each
+    assert labels.count("training") == labels.count("best epochs") == 1
+    assert "the best epochs (4, 6) whose weights were kept" in caption(figure)
+    assert "2 members of an ensemble" in caption(figure)
+
+
 def test_other_datasets_are_refused(history: xr.Dataset) -> None:
     with pytest.raises(InputError, match=r"lacks validation_loss, validation_r2: give model\.hist"):
         plot_training(history.drop_vars(["validation_loss", "validation_r2"]))
-    with pytest.raises(InputError, match=r"lacks its attribute best_epoch"):
-        plot_training(history.drop_attrs())
+    with pytest.raises(InputError, match=r"lacks best_epoch"):
+        plot_training(history.drop_vars("best_epoch"))
     with pytest.raises(InputError, match=r"holds no epoch"):
         plot_training(history.isel(epoch=slice(0)))

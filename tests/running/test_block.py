@@ -5,7 +5,7 @@ import torch
 
 import xbinn
 from xbinn.errors import InputError, ModelFileError
-from xbinn.running.block import Layout
+from xbinn.running.layout import Layout
 from xbinn.running.predictor import ModelReference, load_cached
 from xbinn.testing import small_grid, small_profiles
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 import xbinn
 from xbinn.errors import JobError
-from xbinn.running.block import Layout
+from xbinn.running.layout import Layout
 from xbinn.running.memory import available, check_memory, input_bytes, tile_bytes
 from xbinn.running.tiling import cut
 from xbinn.testing import small_grid

@@ -3,7 +3,7 @@
 Everything here is lazy where its input is chunked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +25,8 @@ from xbinn.variables import (
     POOL_VARIABLES,
     PROCESS,
     PROCESSES,
+    QUANTILE,
+    SAMPLE,
     SENSITIVITY,
     STATUS,
     STATUS_MEANINGS,
@@ -229,6 +231,25 @@ def sensitivity_coordinates() -> xr.Coordinates:
         PARAMETER: ((PARAMETER,), np.array(PARAMETER_NAMES), {"long_name": "parameter"}),
         "process_group": ((PARAMETER,), groups, {"long_name": "process that it controls"}),
         PROCESS: ((PROCESS,), np.array(CONTROLLED_PROCESSES), {"long_name": "process"}),
+    }
+    return xr.Dataset(coords=coords).coords
+
+
+def posterior_coordinates(samples: int, quantiles: Sequence[float]) -> xr.Coordinates:
+    """Numbers of posterior samples and the quantiles kept of them.
+
+    Returns
+    -------
+    Coordinates
+        ``sample`` (sample,) and ``quantile`` (quantile,).
+    """
+    coords = {
+        SAMPLE: ((SAMPLE,), np.arange(samples), {"long_name": "posterior sample"}),
+        QUANTILE: (
+            (QUANTILE,),
+            np.asarray(quantiles, dtype=np.float64),
+            {"units": "1", "long_name": "quantile of the posterior"},
+        ),
     }
     return xr.Dataset(coords=coords).coords
 

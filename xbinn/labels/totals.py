@@ -16,10 +16,18 @@ from xbinn.labels.regions import Regions, find_regions, sum_by_region
 from xbinn.labels.space import grid_mapping_name
 from xbinn.labels.units import dequantify, to_units
 from xbinn.options import QUANTILES
-from xbinn.variables import DEPTH, DEPTH_ALIASES, MONTH, PARAMETER, POOL, PROCESS, SAMPLE
+from xbinn.variables import (
+    DEPTH,
+    DEPTH_ALIASES,
+    MONTH,
+    PARAMETER,
+    POOL,
+    PROCESS,
+    QUANTILE,
+    SAMPLE,
+)
 
-_QUANTILE: Final = "quantile"
-_NOT_SPACE: Final = {MONTH, DEPTH, *DEPTH_ALIASES, POOL, PARAMETER, PROCESS, _QUANTILE}
+_NOT_SPACE: Final = {MONTH, DEPTH, *DEPTH_ALIASES, POOL, PARAMETER, PROCESS, QUANTILE}
 
 
 def totals(

@@ -10,7 +10,13 @@ from matplotlib.ticker import MaxNLocator
 from xbinn.errors import InputError
 from xbinn.plotting.captions import add_caption, new_figure, pretty_units, sentences, style
 
-_NEEDED: Final = ("training_loss", "validation_loss", "validation_r2", "validation_log_r2")
+_NEEDED: Final = (
+    "training_loss",
+    "validation_loss",
+    "validation_r2",
+    "validation_log_r2",
+    "best_epoch",
+)
 _BLUE: Final = "#0072B2"
 _VERMILION: Final = "#D55E00"
 _GREEN: Final = "#009E73"
@@ -27,7 +33,7 @@ def plot_training(
     Parameters
     ----------
     history : Dataset
-        ``model.history``.
+        ``model.history``; of an ensemble every member has lines of its own.
     title : str, optional
         By default "Training of the network". Say here if the data are idealised.
     caption : str, optional
@@ -44,13 +50,15 @@ def plot_training(
         If ``history`` is not that of a model, or holds no epoch.
     """
     missing = [name for name in (*_NEEDED, "epoch") if name not in history]
-    if missing or "best_epoch" not in history.attrs:
-        raise InputError(
-            f"history lacks {', '.join(missing) or 'its attribute best_epoch'}: give model.history"
-        )
+    if missing:
+        raise InputError(f"history lacks {', '.join(missing)}: give model.history")
     if not history.sizes["epoch"]:
         raise InputError("history holds no epoch, so there is no training to draw: fit again")
-    best = int(history.attrs["best_epoch"])
+    # One line a member; numbers of epochs where there is one member only.
+    history = history if "member" in history.dims else history.expand_dims("member")
+    members = history.sizes["member"]
+    best = ", ".join(map(str, sorted(set(history["best_epoch"].values.tolist()))))
+    which = f"the best epoch, {best}," if members == 1 else f"the best epochs ({best})"
     validated = bool(history["validation_loss"].notnull().any())
     with style():
         figure = new_figure(_HEIGHT, title or "Training of the network")
@@ -58,7 +66,7 @@ def plot_training(
         _losses(axes[0], history, validated)
         below = _scores(axes[1], history) if validated else False
         for ax in axes:
-            _dress(ax, best if validated else None)
+            _dress(ax, history["best_epoch"].values.tolist() if validated else [])
             ax.legend(loc="best", edgecolor="none")
         description = sentences(
             (
@@ -69,9 +77,10 @@ def plot_training(
                 "was held out for validation, and the weights of the last epoch were kept",
                 "The validation loss is that of samples held out to decide when to stop. (b) Their "
                 "R², 1 - SSE/SST pooled over samples, of SOC density (kg m⁻³) and of its natural "
-                f"logarithm. Dashed: the best epoch, {best}, whose weights were kept"
+                f"logarithm. Dashed: {which} whose weights were kept"
                 if validated
                 else None,
+                f"Lines: {members} members of an ensemble" if members > 1 else None,
                 f"R² below {_LOWEST_R2:g} is not shown" if below else None,
                 caption,
             )
@@ -81,25 +90,29 @@ def plot_training(
 
 
 def _losses(ax: Axes, history: xr.Dataset, validated: bool) -> None:
-    epoch = history["epoch"].values
-    ax.plot(epoch, history["training_loss"], "o-", ms=2.5, color=_BLUE, label="training")
+    _lines(ax, history["training_loss"], "o-", _BLUE, "training")
     if validated:
-        loss = history["validation_loss"]
-        ax.plot(epoch, loss, "s-", ms=2.5, color=_VERMILION, label="validation")
+        _lines(ax, history["validation_loss"], "s-", _VERMILION, "validation")
         ax.set_title("(a)", loc="left")
     units = pretty_units(str(history["training_loss"].attrs.get("units", "1")))
     ax.set_ylabel(f"loss ({units})")
 
 
+def _lines(ax: Axes, values: xr.DataArray, marks: str, colour: str, label: str) -> None:
+    for number, member in enumerate(values.transpose("member", "epoch")):
+        ax.plot(
+            values["epoch"], member, marks, ms=2.5, color=colour, label=None if number else label
+        )
+
+
 def _scores(ax: Axes, history: xr.Dataset) -> bool:
     """Draw R2; tell whether some of it lies below the panel."""
-    epoch = history["epoch"].values
     lines = (
         ("validation_r2", "o-", _VERMILION, "SOC density"),
         ("validation_log_r2", "s-", _GREEN, "ln of SOC density"),
     )
     for name, marks, colour, label in lines:
-        ax.plot(epoch, history[name], marks, ms=2.5, color=colour, label=label)
+        _lines(ax, history[name], marks, colour, label)
     lowest = float(history[["validation_r2", "validation_log_r2"]].to_array().min())
     below = lowest < _LOWEST_R2
     if below:
@@ -109,10 +122,18 @@ def _scores(ax: Axes, history: xr.Dataset) -> bool:
     return below
 
 
-def _dress(ax: Axes, best: int | None) -> None:
+def _dress(ax: Axes, best: list[int]) -> None:
     ax.set_xlabel("epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y", color="0.92")
     ax.spines[["top", "right"]].set_visible(False)
-    if best is not None:
-        ax.axvline(best, color="0.35", ls="--", lw=1.2, label=f"best epoch, {best}", zorder=1.5)
+    for number, epoch in enumerate(sorted(set(best))):
+        label = f"best epoch, {epoch}" if len(best) == 1 else "best epochs"
+        ax.axvline(
+            epoch,
+            color="0.35",
+            ls="--",
+            lw=1.2,
+            label=None if number else label,
+            zorder=1.5,
+        )

@@ -4,136 +4,41 @@ A packed array has all outputs along its first axis, (channel, *space), so that 
 task and its outputs are slices. `Layout` says which channels are which output.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Final, Literal, cast
+from contextlib import nullcontext
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from xbinn.constants import COLUMN_DEPTH, KG_PER_G, N_LAYERS, N_POOLS, interval_overlap
-from xbinn.errors import InputError, ParameterError
+from xbinn.constants import COLUMN_DEPTH, KG_PER_G, interval_overlap
+from xbinn.errors import ParameterError
 from xbinn.labels.forcing_values import check_forcing_values
 from xbinn.labels.priors import impossible
+from xbinn.learning.posterior import drawing
 from xbinn.options import Bedrock
-from xbinn.parameters import N_PARAMETERS, PARAMETER_NAMES
+from xbinn.parameters import PARAMETER_NAMES
 from xbinn.physics import processes as diagnostics
 from xbinn.physics.column import layer_mask, ordered_sum, weighted_sum
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.steady_state import SoilCarbonModel, SteadyState
 from xbinn.running.device import Cells, choose_device, within_memory
+from xbinn.running.draws import sum_up
+from xbinn.running.layout import Layout
 from xbinn.running.predictor import ModelReference, load_cached
 from xbinn.running.tensors import Arrays, as_tensor, extremes, pack_forcing
-from xbinn.variables import (
-    CARBON_NAMES,
-    CONTROLLED_PROCESSES,
-    CONTROLLING_PROCESS,
-    DEPTH,
-    ELASTICITY,
-    FORCING_NAMES,
-    OUTPUT_GROUPS,
-    PARAMETER,
-    POOL,
-    POOL_VARIABLES,
-    PROCESS,
-    PROCESS_NAMES,
-    PROCESS_RESPONSE,
-    SOC_ELASTICITY,
-    STATUS,
-    Status,
-)
-
-Group = Literal[
-    "parameters",
-    "processes",
-    "soc",
-    "pools",
-    "elasticity",
-    "soc_elasticity",
-    "process_response",
-    "controlling_process",
-]
+from xbinn.variables import FORCING_NAMES, Status
 
 CELLS_PER_STEP: Final = 8192
 """Cells solved together. Fixed, so that a block gives the same bytes whenever it is run again."""
-_SHAPES: Final[dict[tuple[str, ...], tuple[int, ...]]] = {
-    (): (),
-    (DEPTH,): (N_LAYERS,),
-    (POOL,): (N_POOLS,),
-    (POOL, DEPTH): (N_POOLS, N_LAYERS),
-    (PARAMETER,): (N_PARAMETERS,),
-    (PARAMETER, DEPTH): (N_PARAMETERS, N_LAYERS),
-    (PROCESS,): (len(CONTROLLED_PROCESSES),),
-}
+_DRAWS: Final = 64
+"""Draws of the posterior of so many cells that are held together; more draws, fewer cells."""
 
 
-@dataclass(frozen=True)
-class Output:
-    """One output in a packed array: its own dimensions and its channels."""
-
-    name: str
-    dims: tuple[str, ...]
-    channels: slice
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes of ``dims``."""
-        return _SHAPES[self.dims]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Which outputs a packed array holds, and where."""
-
-    groups: tuple[Group, ...]
-
-    @classmethod
-    def of(cls, outputs: str | Sequence[str]) -> "Layout":
-        """Lay out one group or several of `xbinn.variables.OUTPUT_GROUPS`, as users name them.
-
-        Raises
-        ------
-        InputError
-            If there is none, or one is not known.
-        """
-        names = [outputs] if isinstance(outputs, str) else list(outputs)
-        unknown = [name for name in names if name not in OUTPUT_GROUPS]
-        if unknown or not names:
-            raise InputError(
-                f"outputs={tuple(names)!r} cannot be returned: choose one or more of "
-                f"{', '.join(map(repr, OUTPUT_GROUPS))}"
-            )
-        return cls(tuple(cast(Group, name) for name in names))
-
-    @cached_property
-    def outputs(self) -> tuple[Output, ...]:
-        """All outputs in the order of their channels; `status` is the last."""
-        members: dict[Group, list[tuple[str, tuple[str, ...]]]] = {
-            "parameters": [(name, ()) for name in PARAMETER_NAMES],
-            "processes": [(name, ()) for name in PROCESS_NAMES],
-            "soc": [(name, (DEPTH,) if name == "soc" else ()) for name in CARBON_NAMES],
-            "pools": [(v.name, v.dims) for v in POOL_VARIABLES],
-            "elasticity": [(ELASTICITY.name, ELASTICITY.dims)],
-            "soc_elasticity": [(SOC_ELASTICITY.name, SOC_ELASTICITY.dims)],
-            "process_response": [(PROCESS_RESPONSE.name, PROCESS_RESPONSE.dims)],
-            "controlling_process": [(CONTROLLING_PROCESS.name, CONTROLLING_PROCESS.dims)],
-        }
-        outputs, start = [], 0
-        for group in members:
-            for name, dims in members[group] if group in self.groups else []:
-                size = math.prod(_SHAPES[dims])
-                outputs.append(Output(name, dims, slice(start, start + size)))
-                start += size
-        outputs.append(Output(STATUS.name, (), slice(start, start + 1)))
-        return tuple(outputs)
-
-    @property
-    def n_channels(self) -> int:
-        """Length of the first axis of a packed array."""
-        return int(self.outputs[-1].channels.stop)
+def cells_per_step(n_draws: int) -> int:
+    """Cells solved together for a number of draws, all of which are held until they are summed."""
+    return max(1, CELLS_PER_STEP * _DRAWS // max(_DRAWS, n_draws))
 
 
 def predict_block(
@@ -182,20 +87,35 @@ def predict_block(
     categorical = block.stack([n for n, _ in spec.categorical], np.dtype(np.int64))
     covered = np.isfinite(numeric).all(axis=0)
     packed = block.empty(layout, dtype, {Status.COVARIATE_MISSING: ~covered})
-    network = predictor.network
+    posterior = layout.posterior
+    n_draws = len(predictor.networks) if posterior is None else posterior.samples
 
     def solve(cells: Cells) -> np.ndarray:
         forcing = block.forcing(cells, getattr(torch, dtype), where)
-        unit = network.encoder(
+        inputs = (
             as_tensor(np.ascontiguousarray(numeric[:, cells].T), torch.float64, where),
             as_tensor(np.ascontiguousarray(categorical[:, cells].T), None, where),
         )
-        # Rounded as they are returned: simulate gives the same SOC for them.
-        parameters = network.physical(unit).to(getattr(torch, dtype)).double()
-        return pack(parameters, network.process.steady_state(parameters, forcing), layout)
+        draws = None
+        for number in range(n_draws):
+            network = predictor.networks[number % len(predictor.networks)]
+            masked = posterior is not None and posterior.dropout
+            with drawing(posterior.seed, number) if posterior and masked else nullcontext():
+                unit = network.encoder(*inputs)
+            # Rounded as they are returned: simulate gives the same SOC for them.
+            parameters = network.physical(unit).to(getattr(torch, dtype)).double()
+            state = network.process.steady_state(parameters, forcing)
+            packed = pack(parameters, state, layout.one_draw)
+            if n_draws == 1 and posterior is None:
+                return packed
+            if draws is None:
+                draws = np.empty((n_draws, *packed.shape), packed.dtype)
+            draws[number] = packed
+        assert draws is not None
+        return sum_up(draws, layout)
 
     with torch.inference_mode():
-        for cells, values in within_memory(solve, block.steps(covered), notes):
+        for cells, values in within_memory(solve, block.steps(covered, n_draws), notes):
             packed[:, cells] = values
     return block.finish(packed)
 
@@ -363,17 +283,18 @@ class Block:
         status[~self.forced] = Status.NO_FORCING
         return packed
 
-    def steps(self, usable: np.ndarray) -> Iterator[Cells]:
-        """Yield the cells to compute, a fixed number at a time."""
+    def steps(self, usable: np.ndarray, n_draws: int = 1) -> Iterator[Cells]:
+        """Yield the cells to compute, a fixed number at a time for a number of draws."""
         usable = usable & self.forced
+        most = cells_per_step(n_draws)
         if usable.all():
             # Slices share memory where an index would copy the forcing.
-            for start in range(0, self.size, CELLS_PER_STEP):
-                yield slice(start, min(start + CELLS_PER_STEP, self.size))
+            for start in range(0, self.size, most):
+                yield slice(start, min(start + most, self.size))
             return
         cells = np.flatnonzero(usable)
-        for start in range(0, len(cells), CELLS_PER_STEP):
-            yield cells[start : start + CELLS_PER_STEP]
+        for start in range(0, len(cells), most):
+            yield cells[start : start + most]
 
     def forcing(self, cells: Cells, dtype: torch.dtype, device: torch.device) -> Forcing:
         """Forcing tensors of some cells."""

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbinn.learning.threads import one_thread
-from xbinn.running.block import Layout, Output
+from xbinn.running.layout import Layout, Output
 from xbinn.variables import DEPTH, FLAG_NAMES, MONTH
 
 

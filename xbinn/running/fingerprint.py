@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
+from xbinn.running.layout import Posterior
 from xbinn.running.tiling import Tiling
 
 Fingerprint = dict[str, str]
@@ -27,6 +28,7 @@ def fingerprint(
     version: str,
     outputs: tuple[str, ...],
     dtype: str,
+    posterior: Posterior | None = None,
 ) -> Fingerprint:
     """Describe a job.
 
@@ -42,6 +44,8 @@ def fingerprint(
     crs, model, version, outputs, dtype
         As text: CRS of the grid, sha256 of the model, version of xbinn, groups of outputs,
         precision.
+    posterior : Posterior, optional
+        What is sampled.
     """
     along = dict(zip(tiling.dims, tiling.sizes, strict=True))
     found = {
@@ -49,6 +53,7 @@ def fingerprint(
         "xbinn version": version,
         "outputs": ", ".join(outputs),
         "dtype": dtype,
+        "posterior": "no samples" if posterior is None else posterior.describe(),
         "grid": ", ".join(f"{d} {n}" for d, n in along.items()) or "one column",
         "CRS": crs,
         "tile": ", ".join(f"{d} {n}" for d, n in zip(tiling.dims, tiling.tile, strict=True)),

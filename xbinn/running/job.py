@@ -23,8 +23,8 @@ from distributed.scheduler import KilledWorker
 
 from xbinn.errors import JobError
 from xbinn.running import memory, store
-from xbinn.running.block import Layout
 from xbinn.running.fingerprint import Fingerprint, differences
+from xbinn.running.layout import Layout, Posterior
 from xbinn.running.ledger import Entry, Ledger
 from xbinn.running.lock import one_writer
 from xbinn.running.progress import tile_bar
@@ -268,13 +268,21 @@ def _clear(path: Path, listed: Path) -> None:
 def plan(work: TileWork) -> dict[str, Any]:
     """Return what has to be known to read tiles back, as JSON; see `read_plan`."""
     tiling = {name: list(value) for name, value in asdict(work.tiling).items()}
-    return {"outputs": list(work.layout.groups), "tiling": tiling}
+    posterior = work.layout.posterior
+    return {
+        "outputs": list(work.layout.groups),
+        "posterior": None if posterior is None else asdict(posterior),
+        "tiling": tiling,
+    }
 
 
 def read_plan(found: Mapping[str, Any]) -> tuple[Layout, Tiling]:
     """Return layout and tiling from the plan of a ledger."""
     tiling = {name: tuple(value) for name, value in found["tiling"].items()}
-    return Layout(tuple(found["outputs"])), Tiling(**tiling)
+    posterior = found["posterior"]
+    if posterior is not None:
+        posterior = Posterior(**{**posterior, "quantiles": tuple(posterior["quantiles"])})
+    return Layout(tuple(found["outputs"]), posterior), Tiling(**tiling)
 
 
 def ledger_path(path: Path) -> Path:

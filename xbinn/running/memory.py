@@ -10,7 +10,8 @@ import xarray as xr
 from distributed.system import MEMORY_LIMIT
 
 from xbinn.errors import JobError
-from xbinn.running.block import CELLS_PER_STEP, Layout
+from xbinn.running.block import cells_per_step
+from xbinn.running.layout import Layout
 from xbinn.running.resources import local_threads, workers
 from xbinn.running.tiling import Tiling
 
@@ -58,7 +59,11 @@ def tile_bytes(inputs: xr.Dataset, tiling: Tiling, layout: Layout, dtype: str) -
         read = max(read, math.prod(here))
     needed = COPIES * input_bytes(inputs, tiling.dims) * read
     needed += 2 * size * layout.n_channels * tiling.tile_cells
-    needed += STEP_BYTES * size / 4 * min(CELLS_PER_STEP, tiling.tile_cells)
+    n_draws = 1 if layout.posterior is None else layout.posterior.samples
+    cells = min(cells_per_step(n_draws), tiling.tile_cells)
+    needed += STEP_BYTES * size / 4 * cells
+    if layout.posterior is not None:
+        needed += n_draws * size * layout.one_draw.n_channels * cells
     return int(needed)
 
 

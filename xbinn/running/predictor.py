@@ -3,20 +3,21 @@
 import copy
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from xbinn import parameters as parameter_table
 from xbinn.errors import InputError, ModelFileError
 from xbinn.labels.covariates import CovariateSpec
 from xbinn.learning.encoders import MODULE, ModuleEncoder, build_encoder
 from xbinn.learning.model import BINN
+from xbinn.learning.posterior import sample_dropout
 from xbinn.options import Bedrock
 from xbinn.parameters import Prior
 from xbinn.physics.forcing import Forcing
@@ -26,6 +27,7 @@ from xbinn.running import artefact
 Network = BINN[Forcing, SteadyState]
 
 _CACHED_MODELS: Final = 4
+_MEMBER: Final = "members."
 _lock = threading.Lock()
 
 
@@ -35,8 +37,8 @@ class Predictor:
 
     Attributes
     ----------
-    network : BINN
-        In evaluation mode.
+    networks : tuple of BINN
+        In evaluation mode. Several are the members of an ensemble, alike but for their weights.
     covariates : CovariateSpec
         What the network takes, in its order.
     prior : {"binn", "proda"}
@@ -45,10 +47,26 @@ class Predictor:
         Treatment of bedrock.
     """
 
-    network: Network
+    networks: tuple[Network, ...]
     covariates: CovariateSpec
     prior: Prior
     bedrock: Bedrock
+
+    @property
+    def network(self) -> Network:
+        """The first member, where all are alike."""
+        return self.networks[0]
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """State of the network, or of all members with their number."""
+        if len(self.networks) == 1:
+            return dict(self.network.state_dict())
+        return {
+            f"{_MEMBER}{number}.{name}": weight
+            for number, network in enumerate(self.networks)
+            for name, weight in network.state_dict().items()
+        }
 
     @property
     def module(self) -> nn.Module | None:
@@ -60,6 +78,7 @@ class Predictor:
         """Return what is needed beside the weights to rebuild this, as JSON."""
         return {
             "encoder": self.network.encoder.config,
+            "members": len(self.networks),
             "covariates": asdict(self.covariates),
             "prior": self.prior,
             "bedrock": self.bedrock,
@@ -128,10 +147,7 @@ def from_artefact(saved: artefact.Artefact, module: nn.Module | None = None) -> 
             numeric=tuple((str(n), str(u)) for n, u in spec["numeric"]),
             categorical=tuple((str(n), tuple(map(int, c))) for n, c in spec["categorical"]),
         )
-        network = build_network(meta["encoder"], meta["prior"], meta["bedrock"], module)
-        # Else the weights would be rounded to the type of fresh ones.
-        network.encoder.to(next(w.dtype for w in saved.weights.values() if w.is_floating_point()))
-        network.load_state_dict(dict(saved.weights))
+        networks = tuple(_members(saved, module))
     except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:
         if module is not None:
             raise ModelFileError(
@@ -141,10 +157,24 @@ def from_artefact(saved: artefact.Artefact, module: nn.Module | None = None) -> 
         raise ModelFileError(
             f"model {saved.sha256[:12]} is incomplete ({error}): save it again"
         ) from error
-    network.eval()
     return Predictor(
-        network, covariates, cast(Prior, meta["prior"]), cast(Bedrock, meta["bedrock"])
+        networks, covariates, cast(Prior, meta["prior"]), cast(Bedrock, meta["bedrock"])
     )
+
+
+def _members(saved: artefact.Artefact, module: nn.Module | None) -> Iterator[Network]:
+    meta, weights = saved.metadata, saved.weights
+    dtype = next(w.dtype for w in weights.values() if w.is_floating_point())
+    count = int(meta["members"])
+    for number in range(count):
+        start = f"{_MEMBER}{number}." if count > 1 else ""
+        own = {n.removeprefix(start): w for n, w in weights.items() if n.startswith(start)}
+        network = build_network(meta["encoder"], meta["prior"], meta["bedrock"], module)
+        # Else the weights would be rounded to the type of fresh ones.
+        network.encoder.to(dtype)
+        network.load_state_dict(own)
+        network.eval()
+        yield network
 
 
 def _check_module(saved: artefact.Artefact, module: nn.Module | None) -> None:
@@ -165,7 +195,7 @@ def _check_module(saved: artefact.Artefact, module: nn.Module | None) -> None:
 
 
 def for_inference(network: Network, device: torch.device) -> Network:
-    """Copy a network for prediction: on a device, its encoder in float64.
+    """Copy a network for prediction: on a device, its encoder in float64, ready to be sampled.
 
     Matrix products round differently in batches of different size. SOC at depth answers to beta
     with a factor of hundreds, so in float32 a map would depend on its chunks in the fifth digit.
@@ -173,7 +203,7 @@ def for_inference(network: Network, device: torch.device) -> Network:
     ready = copy.deepcopy(network).to(device)
     ready.encoder.double()
     ready.eval()
-    return ready
+    return sample_dropout(ready)
 
 
 def load_cached(reference: ModelReference, device: torch.device) -> Predictor:
@@ -197,7 +227,8 @@ def _load(reference: ModelReference, device: torch.device) -> Predictor:
             "was replaced after the prediction was set up; set it up again"
         )
     predictor = from_artefact(saved, reference.module)
-    return replace(predictor, network=for_inference(predictor.network, device))
+    ready = tuple(for_inference(network, device) for network in predictor.networks)
+    return replace(predictor, networks=ready)
 
 
 @lru_cache(maxsize=1)

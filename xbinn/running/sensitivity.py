@@ -14,7 +14,8 @@ from xbinn.physics import sensitivity
 from xbinn.physics.column import integrate
 from xbinn.physics.processes import processes
 from xbinn.physics.steady_state import SoilCarbonModel, SteadyState
-from xbinn.running.block import Block, Layout, pack
+from xbinn.running.block import Block, pack
+from xbinn.running.layout import Layout
 from xbinn.running.tensors import as_tensor
 from xbinn.variables import (
     CONTROLLING_PROCESS,

@@ -21,8 +21,8 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from xbinn.errors import JobError
-from xbinn.running.block import Layout
 from xbinn.running.fingerprint import Fingerprint
+from xbinn.running.layout import Layout
 from xbinn.running.tiling import Tiling
 from xbinn.variables import STATUS
 

@@ -12,8 +12,9 @@ from xbinn.errors import XbinnError
 from xbinn.labels.blocks import lay_out_inputs, prediction_inputs
 from xbinn.learning.threads import one_thread
 from xbinn.running import memory, store
-from xbinn.running.block import Layout, predict_block
+from xbinn.running.block import predict_block
 from xbinn.running.device import choose_device
+from xbinn.running.layout import Layout
 from xbinn.running.ledger import Entry
 from xbinn.running.predictor import ModelReference, load_cached
 from xbinn.running.tiling import Tiling

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from xbinn.errors import JobError
 from xbinn.running import store
-from xbinn.running.block import Layout
 from xbinn.running.job import ledger_path, lock_path, read_plan
+from xbinn.running.layout import Layout
 from xbinn.running.ledger import Entry, Ledger
 from xbinn.running.lock import one_writer
 from xbinn.running.progress import counting_bar

@@ -113,7 +113,7 @@ def fit_sites(
     covariates : CovariateSpec
         What the columns of ``sites.numeric`` and ``sites.categorical`` are.
     settings : FitSettings
-        See `xbinn.fit`.
+        See `xbinn.fit`; how many members there are to be plays no part here.
     device : torch.device
         Where to train.
     progress : callable, optional
@@ -129,9 +129,9 @@ def fit_sites(
     history = train_network(network, prepared, settings, device=device, progress=progress)
     used = prepared.sites
     return Model(
-        Predictor(network, prepared.covariates, settings.prior, settings.bedrock),
+        Predictor((network,), prepared.covariates, settings.prior, settings.bedrock),
         settings=recorded(settings),
-        record=asdict(history),
+        record=[asdict(history)],
         training_data={
             "fingerprint": used.fingerprint(),
             "sites": used.n_sites,
@@ -168,7 +168,8 @@ def usable_sites(sites: Sites, prior: Prior, bedrock: Bedrock, observation: str)
 def modelled_soc(model: Model, sites: Sites) -> tuple[np.ndarray, Sites]:
     """What a fitted model says of every sample (sample,) [kg m-3], and the sites it can speak of.
 
-    Sites that `usable_sites` leaves out are counted in what is returned.
+    An ensemble says the mean of its members. Sites that `usable_sites` leaves out are counted in
+    what is returned.
     """
     predictor, dtype = model.predictor, check_dtype(model.settings["dtype"])
     observation = model.settings["observation"]
@@ -176,8 +177,8 @@ def modelled_soc(model: Model, sites: Sites) -> tuple[np.ndarray, Sites]:
     cpu = torch.device("cpu")
     data = training_data(sites, predictor.bedrock, observation, dtype, cpu)
     data = replace(data, numeric=data.numeric.double())
-    network = for_inference(predictor.network, cpu)
-    return modelled_samples(network, data).double().numpy(), sites
+    members = [modelled_samples(for_inference(n, cpu), data) for n in predictor.networks]
+    return torch.stack(members).double().mean(0).numpy(), sites
 
 
 def validation_sites(sites: Sites, settings: FitSettings) -> np.ndarray:

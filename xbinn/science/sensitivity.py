@@ -12,7 +12,7 @@ from xbinn.labelled import About, run_labelled, with_parameters
 from xbinn.labels.check import check_dataset
 from xbinn.options import Bedrock
 from xbinn.physics.steady_state import SoilCarbonModel
-from xbinn.running.block import Group, Layout
+from xbinn.running.layout import Group, Layout
 from xbinn.running.sensitivity import elasticity_block, regression_block
 
 STEPS: Final = (-0.1, -0.05, 0.0, 0.05, 0.1)

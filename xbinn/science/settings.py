@@ -38,7 +38,8 @@ class FitSettings:
 
     ``covariates`` and ``categorical`` are the names that were asked for, None for the defaults;
     they and ``device`` are on record only, since whoever calls has made use of them already.
-    ``module`` holds the layers of an encoder of the user's own.
+    ``module`` holds the layers of an encoder of the user's own. ``members`` is how many networks
+    are fitted, with seeds that follow from that of the options.
     """
 
     prior: Prior
@@ -54,6 +55,7 @@ class FitSettings:
     categorical: Sequence[str] | None = None
     device: str | None = None
     module: nn.Module | None = None
+    members: int = 1
 
 
 def fit_settings(
@@ -80,6 +82,7 @@ def fit_settings(
     covariates: Sequence[str] | None = None,
     categorical: Sequence[str] | None = None,
     device: str | None = None,
+    members: int = 1,
 ) -> FitSettings:
     """Check the arguments of `xbinn.fit` and bring them to plain types.
 
@@ -87,7 +90,7 @@ def fit_settings(
     ----------
     prior, bedrock, encoder, constraint, hidden, dropout, observation, loss, regularization, \
 validation, block_size, epochs, patience, batch_size, learning_rate, weight_decay, seed, dtype, \
-tolerance, covariates, categorical, device
+tolerance, covariates, categorical, device, members
         As in `xbinn.fit`. ``hidden`` may be one width.
 
     Raises
@@ -130,6 +133,7 @@ tolerance, covariates, categorical, device
         "covariates": check.names("covariates", covariates),
         "categorical": check.names("categorical", categorical),
         "device": check.device("device", device),
+        "members": check.whole("members", members, 1),
     }
     check.finish()
     return FitSettings(
@@ -162,6 +166,7 @@ def settings_of(model: Model) -> FitSettings:
         categorical=given["categorical"],
         device=given["device"],
         module=encoder.layers if isinstance(encoder, ModuleEncoder) else None,
+        members=given["members"],
     )
 
 

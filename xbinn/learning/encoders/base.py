@@ -119,6 +119,22 @@ class CovariateEncoder(nn.Module):
         self.mean.copy_(values.mean(dim=0))
         self.scale.copy_(torch.where(varies, deviation, torch.ones_like(deviation)))
 
+    @torch.no_grad()
+    def recode(self, codes: Sequence[Sequence[int]]) -> None:
+        """Take other categories, each standing for one that was learnt.
+
+        Parameters
+        ----------
+        codes : sequence of sequence of int
+            For each categorical covariate the present code of every new code, "missing" last.
+        """
+        for embedding, own in zip(self.embeddings, codes, strict=True):
+            assert isinstance(embedding, nn.Embedding)
+            rows = embedding.weight[torch.as_tensor(own, device=embedding.weight.device)]
+            embedding.weight = nn.Parameter(rows.clone())
+            embedding.num_embeddings = len(own)
+        self.config["n_categories"] = [len(own) - 1 for own in codes]
+
     def features(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         """Return what the layers take, ``(n, n_features)``; arguments as for `forward`."""
         parts = [((numeric - self.mean) / self.scale).clamp(-self.reach, self.reach)]
