@@ -55,7 +55,7 @@ def fit(
     categorical: Sequence[str] | None = None,
     prior: Prior = "binn",
     bedrock: Bedrock = "closed",
-    encoder: "EncoderName | Module" = "mlp",  # as the accessor writes it, which loads no torch
+    encoder: "EncoderName | Module" = "mlp",
     constraint: Constraint | None = None,
     hidden: int | Sequence[int] = options.HIDDEN,
     dropout: float = options.DROPOUT,
@@ -101,14 +101,11 @@ def fit(
         ``closed`` conserves carbon; ``published`` is the operator of the PRODA and BINN codes.
     encoder : {"mlp", "linear", "spline", "constant"} or torch.nn.Module
         ``spline`` makes each parameter a sum of learnt functions of one covariate each (ScIReN);
-        ``constant`` is one parameter vector for all cells, a baseline. A module takes the features
-        of cells (n, feature), numeric covariates standardised and each category as 5 numbers, and
-        gives (n, 21) numbers, which ``constraint`` brings into the prior. It is copied; a saved
-        model needs it again, ``xbinn.load(path, encoder=module)``.
+        ``constant`` is one vector for all cells, a baseline. A module maps (n, feature), numbers
+        standardised and categories as 5 numbers each, to (n, 21) for ``constraint``; it is copied.
     constraint : {"sigmoid", "hard_sigmoid"}, optional
-        sigmoid(u / T) with a learnable T between 10 and 109 (published BINN), or
-        clamp(u / 6 + 0.5, 0, 1), with a penalty on abs(u) above 3 (ScIReN). By default
-        ``hard_sigmoid`` for ``spline``, else ``sigmoid``.
+        sigmoid(u / T) with a learnable T (BINN), or clamp(u / 6 + 0.5, 0, 1) with a penalty on
+        abs(u) above 3 (ScIReN); by default the latter for ``spline``, else the former.
     hidden : int or sequence of int
         Widths of the hidden layers of ``mlp``.
     dropout : float
@@ -120,9 +117,8 @@ def fit(
         What a sample sees: the overlap-weighted mean of the model layers over its interval, or
         linear interpolation between nodes at mid-depth (published).
     loss : {"log_smooth_l1", "smooth_l1", "relative"}
-        Smooth L1 of ln kg m-3 (observations, and predictions of those below, floored at 0.05);
-        smooth L1 of gC m-3 (published); or the negative log likelihood of an error of 60 % of the
-        model's value.
+        Smooth L1 of ln kg m-3 (observations, and predictions of those below, floored at 0.05) or
+        of gC m-3 (published), or the likelihood of an error of 60 % of the modelled value.
     regularization : float
         Weight of mean(cosh(10 (u - 0.5)) - 1), which keeps parameters off the ends of the prior.
     validation : {"spatial_blocks", "random"} or None
@@ -131,17 +127,14 @@ def fit(
     block_size : float or str
         Edge of a validation block in degrees, or as "200 km" in an equal-area projection.
     tolerance : float, optional
-        Farthest a profile may lie from its cell along each axis, in units of the coordinates. By
-        default half a cell.
+        Farthest a profile may lie from its cell along each axis; by default half a cell.
     epochs : int
         Passes over the cells at most.
     patience : int
         Epochs without a better validation loss before training stops.
     batch_size : int
         Cells in a batch.
-    learning_rate : float
-        Of AdamW.
-    weight_decay : float
+    learning_rate, weight_decay : float
         Of AdamW.
     seed : int, optional
         Equal seeds give equal models on one kind of device.

@@ -108,6 +108,15 @@ def test_a_cluster_gives_the_same_models_in_order(data, serial, client) -> None:
     assert set(worker_names(client, stream.data)) == {"plain", GPU_WORKER}
 
 
+def test_a_module_of_the_user_s_travels_to_the_workers(data, client) -> None:
+    module = torch.nn.Sequential(torch.nn.LazyLinear(6), torch.nn.Tanh(), torch.nn.LazyLinear(21))
+    asked = [settings(seed, encoder=module) for seed in (0, 1)]
+    found = sha256(fit_many(*data, asked, device="cpu"))
+    assert found == [fit_sites(*data, s, device=CPU).sha256 for s in asked]
+    assert len(set(found)) == 2
+    assert torch.nn.parameter.is_lazy(module[0].weight)
+
+
 def test_workers_with_a_gpu_get_all_fits(data, client) -> None:
     with get_task_stream(client) as stream:
         assert len(fit_many(*data, SETTINGS[:3], device="auto")) == 3

@@ -10,6 +10,7 @@ from xbinn.errors import ProfileError
 from xbinn.labels.priors import default_parameters
 from xbinn.labels.sites import gather_sites
 from xbinn.learning.observation import layer_mean_weights
+from xbinn.parameters import N_PARAMETERS
 from xbinn.science.baselines import BASELINES, FreeProfile, clm5_defaults, mean_profile
 from xbinn.science.comparison import MODEL
 from xbinn.science.crossvalidation import split_profiles
@@ -39,6 +40,23 @@ def test_every_rival_is_scored_on_the_samples_of_the_model(skill, setting):
     n = len(skill.sites.soc)
     assert all(m.shape == (n,) and np.isfinite(m).all() for m in skill.modelled.values())
     assert (skill.scores["n"].sel(depth_range="all") == n).all()
+
+
+def test_other_encoders_have_rivals_too(skill, setting):
+    grid, _, training, test = setting
+    quick = {"seed": 0, "epochs": 3, "block_size": 6.0}
+    found = {
+        name: compare_with_baselines(
+            grid, xbinn.fit(grid, training, encoder=encoder, **quick), training, test
+        )
+        for name, encoder in (("spline", "spline"), ("module", torch.nn.LazyLinear(N_PARAMETERS)))
+    }
+    mlp = compare_with_baselines(grid, xbinn.fit(grid, training, **quick), training, test)
+    rival = "without_physics"
+    # A module has an output for each parameter, not for each layer: the default MLP stands in.
+    np.testing.assert_array_equal(found["module"].modelled[rival], mlp.modelled[rival])
+    assert not np.array_equal(found["spline"].modelled[rival], mlp.modelled[rival])
+    assert np.isfinite(found["spline"].modelled[rival]).all()
 
 
 def test_scores_are_those_of_the_modelled_samples(skill):

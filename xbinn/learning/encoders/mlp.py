@@ -40,11 +40,11 @@ class Encoder(CovariateEncoder):
         n_categories: Sequence[int],
         n_outputs: int,
         *,
-        hidden: Sequence[int] = HIDDEN,
-        dropout: float = DROPOUT,
         constraint: str = "sigmoid",
         category_dropout: float = CATEGORY_DROPOUT,
         reach: float = REACH,
+        hidden: Sequence[int] = HIDDEN,
+        dropout: float = DROPOUT,
     ) -> None:
         check_shares(dropout=dropout, category_dropout=category_dropout)
         super().__init__(
