@@ -12,9 +12,17 @@ except ModuleNotFoundError as _error:
 
 from xbinn.plotting.agreement import plot_agreement
 from xbinn.plotting.captions import add_caption
+from xbinn.plotting.functions import plot_functions
 from xbinn.plotting.maps import plot_map, plot_processes
 from xbinn.plotting.training import plot_training
 
-__all__ = ["add_caption", "plot_agreement", "plot_map", "plot_processes", "plot_training"]
+__all__ = [
+    "add_caption",
+    "plot_agreement",
+    "plot_functions",
+    "plot_map",
+    "plot_processes",
+    "plot_training",
+]
 
 del _matplotlib

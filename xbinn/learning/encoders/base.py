@@ -113,6 +113,8 @@ class CovariateEncoder(nn.Module):
         numeric : Tensor
             ``(n, n_numeric)``. A covariate that does not vary keeps the scale 1.
         """
+        if not numeric.shape[1]:
+            return  # torch warns of a deviation over no columns
         values = numeric.to(torch.float64)  # elevation squared loses digits in float32
         deviation = values.std(dim=0, correction=0)
         varies = deviation > 1e-12 * values.abs().amax(dim=0)
@@ -135,9 +137,13 @@ class CovariateEncoder(nn.Module):
             embedding.num_embeddings = len(own)
         self.config["n_categories"] = [len(own) - 1 for own in codes]
 
+    def standardised(self, numeric: Tensor) -> Tensor:
+        """Return numeric covariates ``(n, n_numeric)`` without units, clipped at `reach`."""
+        return ((numeric - self.mean) / self.scale).clamp(-self.reach, self.reach)
+
     def features(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         """Return what the layers take, ``(n, n_features)``; arguments as for `forward`."""
-        parts = [((numeric - self.mean) / self.scale).clamp(-self.reach, self.reach)]
+        parts = [self.standardised(numeric)]
         for codes, embed, known in zip(
             categorical.unbind(1), self.embeddings, self.config["n_categories"], strict=True
         ):

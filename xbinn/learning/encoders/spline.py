@@ -164,15 +164,25 @@ class SplineEncoder(CovariateEncoder):
 
     Parameters
     ----------
-    n_numeric, n_categories, n_outputs, category_dropout, reach
+    n_numeric, n_categories, n_outputs
         As for `CovariateEncoder`.
     constraint : {"hard_sigmoid", "sigmoid"}
         Only the hard one, being straight, leaves the sum a sum in the parameter itself.
+    category_dropout, reach
+        As for `CovariateEncoder`.
     intervals : int
         Of the grid of the splines.
+
+    Attributes
+    ----------
+    lowest, highest : Tensor
+        ``(n_numeric,)`` what was met in training, standardised and clipped: a function says
+        nothing beyond. Set by `standardise`, kept in the state.
     """
 
     layers: SplineLayer
+    lowest: Tensor
+    highest: Tensor
 
     def __init__(
         self,
@@ -197,9 +207,19 @@ class SplineEncoder(CovariateEncoder):
         self.config |= {"intervals": int(intervals)}
         # As for the linear encoder; it also makes the penalties those of a plain logit.
         self.gain = self.constraint.gain
+        self.register_buffer("lowest", torch.full((n_numeric,), -self.reach))
+        self.register_buffer("highest", torch.full((n_numeric,), self.reach))
         self.layers = SplineLayer(
             n_numeric, len(n_categories), n_outputs, reach=self.reach, intervals=intervals
         )
+
+    @torch.no_grad()
+    def standardise(self, numeric: Tensor) -> None:
+        """Learn mean, scale and range from the covariates of the training sites."""
+        super().standardise(numeric)
+        seen = self.standardised(numeric)  # (n, n_numeric)
+        self.lowest.copy_(seen.amin(dim=0))
+        self.highest.copy_(seen.amax(dim=0))
 
     def penalty(self, features: Tensor) -> Tensor:
         """Return the penalty of the splines, a scalar."""
@@ -212,7 +232,7 @@ class SplineEncoder(CovariateEncoder):
         Parameters
         ----------
         points : int
-            How many between the clips.
+            How many, evenly over what was met in training.
 
         Returns
         -------
@@ -221,9 +241,11 @@ class SplineEncoder(CovariateEncoder):
         u : Tensor
             ``(n_numeric, points, n_outputs)`` what is added to u, less its mean over the points.
         """
-        z = torch.linspace(-self.reach, self.reach, points, dtype=torch.float64).to(self.mean)
-        basis = cubic_basis(z, self.reach, self.layers.intervals)  # (points, spline)
-        u = self.gain * torch.einsum("pk,jkq->jpq", basis, self.layers.coefficients)
+        share = torch.linspace(0.0, 1.0, points, dtype=torch.float64).to(self.mean)
+        # A weighted mean, so that rounding leads nowhere beyond the ends.
+        z = self.lowest[:, None] * (1.0 - share) + self.highest[:, None] * share
+        basis = cubic_basis(z, self.reach, self.layers.intervals)  # (n_numeric, points, spline)
+        u = self.gain * torch.einsum("jpk,jkq->jpq", basis, self.layers.coefficients)
         x = self.mean[:, None] + self.scale[:, None] * z  # (n_numeric, points)
         return x, u - u.mean(dim=1, keepdim=True)
 
