@@ -15,7 +15,7 @@ from xbinn.labels.units import dequantify
 from xbinn.variables import PROFILE
 
 _KOEPPEN: Final = re.compile(r"A[fmsw]|B[SW][hk]|[CD][fsw][abcd]|E[FT]")
-_SEVERAL: Final = 20
+_SEVERAL: Final = 12
 """Names that an error lists."""
 
 

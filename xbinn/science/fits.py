@@ -133,12 +133,14 @@ def run_fits(
     ----------
     function : callable
         From sites, covariates, a part and a device to a result; in an importable module.
-    sites, covariates, device, report
+    sites, covariates
         As in `fit_many`.
     parts : sequence
         What each call has for itself.
     names : sequence of str
         What errors call each part.
+    device, report
+        As in `fit_many`.
 
     Raises
     ------

@@ -200,10 +200,12 @@ def r2_gains(
 
     Parameters
     ----------
-    modelled, observed : ndarray (sample,)
-        Both on the same scale.
+    modelled : ndarray (sample,)
+        On either scale.
     references : ndarray (reference, sample)
-        On that scale too.
+        On the same scale.
+    observed : ndarray (sample,)
+        On the same scale.
     blocks : BlockBootstrap
         Of the same samples.
 
