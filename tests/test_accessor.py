@@ -11,7 +11,15 @@ import xbinn
 from xbinn.accessor import BinnAccessor
 from xbinn.testing import small_grid, small_profiles
 
-METHODS = ("cross_validate", "elasticities", "fit", "predict", "score", "simulate")
+METHODS = (
+    "applicability",
+    "cross_validate",
+    "elasticities",
+    "fit",
+    "predict",
+    "score",
+    "simulate",
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +60,7 @@ def test_signature_is_that_of_the_function(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_settings_are_keyword_only(name):
     kinds = [p.kind for p in inspect.signature(getattr(xbinn, name)).parameters.values()]
-    inputs = 3 if name == "score" else 2
+    inputs = 3 if name in ("applicability", "score") else 2
     assert set(kinds[:inputs]) == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
     assert set(kinds[inputs:]) == {inspect.Parameter.KEYWORD_ONLY}
 

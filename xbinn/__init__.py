@@ -21,10 +21,11 @@ if TYPE_CHECKING:
         stock,
         to_unit_interval,
     )
-    from xbinn.evaluation import CrossValidation, cross_validate
+    from xbinn.evaluation import applicability, cross_validate
     from xbinn.labels.totals import totals
     from xbinn.model import Model, load
     from xbinn.prediction import predict
+    from xbinn.science.out_of_fold import CrossValidation
     from xbinn.science.sensitivity import elasticities
     from xbinn.stored import verify
     from xbinn.versions import show_versions
@@ -44,7 +45,8 @@ _HOMES = {
         ),
         "xbinn.api",
     ),
-    "CrossValidation": "xbinn.evaluation",
+    "CrossValidation": "xbinn.science.out_of_fold",
+    "applicability": "xbinn.evaluation",
     "cross_validate": "xbinn.evaluation",
     "elasticities": "xbinn.science.sensitivity",
     "predict": "xbinn.prediction",
@@ -63,6 +65,7 @@ _MODULES = {
 __all__ = [
     "CrossValidation",
     "Model",
+    "applicability",
     "cross_validate",
     "datasets",
     "default_parameters",

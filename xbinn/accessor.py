@@ -37,8 +37,8 @@ from xbinn.variables import OUTPUT_GROUPS
 if TYPE_CHECKING:
     from torch.nn import Module
 
-    from xbinn.evaluation import CrossValidation
     from xbinn.model import Model
+    from xbinn.science.out_of_fold import CrossValidation
 
 
 @xr.register_dataset_accessor("binn")
@@ -242,4 +242,23 @@ class BinnAccessor:
             seed=seed,
             device=device,
             progress=progress,
+        )
+
+    def applicability(
+        self,
+        model: "Model",
+        profiles: xr.Dataset,
+        *,
+        cross_validation: "CrossValidation | None" = None,
+        importance: Mapping[str, float] | None = None,
+    ) -> xr.Dataset:
+        """Say where a model meets places unlike its training sites, see `xbinn.applicability`."""
+        from xbinn import evaluation
+
+        return evaluation.applicability(
+            self._obj,
+            model,
+            profiles,
+            cross_validation=cross_validation,
+            importance=importance,
         )

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from typing import Any, Final, get_args
@@ -12,80 +12,42 @@ import xarray as xr
 
 from xbinn import api, options
 from xbinn.errors import InputError
+from xbinn.labels.carry import carry_bounds, carry_grid
 from xbinn.labels.check import all_at_once, check_dataset
 from xbinn.labels.classes import classes_of_samples, find_koeppen
 from xbinn.labels.covariates import select_covariates
+from xbinn.labels.encoding import dataset_attributes, output_attributes
 from xbinn.labels.forcing import standardise_forcing
 from xbinn.labels.profiles import standardise_profiles
-from xbinn.labels.sites import describe_left_out, gather_sites
+from xbinn.labels.sites import Sites, describe_left_out, gather_sites
 from xbinn.labels.spatial_blocks import spatial_blocks
-from xbinn.model import Model
+from xbinn.labels.units import dequantify
+from xbinn.model import Model, check_model
 from xbinn.options import Baseline, Split
 from xbinn.running.progress import counting_bar
 from xbinn.running.resources import check_device
-from xbinn.science.comparison import MODEL, Held, compare
+from xbinn.science.applicability import (
+    TrainingSpace,
+    area_of_applicability,
+    dissimilarity_index,
+)
+from xbinn.science.comparison import Held, compare
 from xbinn.science.fitting import usable_sites
 from xbinn.science.folds import LEFT_OUT, assign_folds
 from xbinn.science.importance import check_groups, permutation_importance
-from xbinn.science.out_of_fold import FITTED, OutOfFold, predict_out_of_fold
-from xbinn.science.settings import FitSettings, fit_settings
-from xbinn.variables import PROFILE, SAMPLE
+from xbinn.science.out_of_fold import (
+    FITTED,
+    CrossValidation,
+    on_profiles,
+    predict_out_of_fold,
+)
+from xbinn.science.settings import FitSettings, fit_settings, settings_of
+from xbinn.variables import APPLICABILITY
 
-__all__ = ["CrossValidation", "cross_validate"]
+__all__ = ["applicability", "cross_validate"]
 
 _OWN: Final = ("block_size", "device", "progress", "seed")
 """Keywords of a fit that are keywords of `cross_validate` too."""
-
-
-@dataclass(frozen=True, eq=False)
-class CrossValidation:
-    """Out-of-fold predictions of SOC and what they say.
-
-    Attributes
-    ----------
-    predictions : Dataset
-        On the profiles as they were given: ``soc_observed``, ``soc_modelled`` (profile, sample)
-        and ``soc_baseline`` (baseline, profile, sample) [kg m-3], with ``fold`` and ``block``
-        (profile, sample); -1 and NaN where there is no prediction.
-    scores : Dataset
-        ``r2``, ``rmse``, ``bias``, ``correlation`` (model, scale, depth_range, class), of each
-        ``_low`` and ``_high``, the 90 % interval from resampling blocks, and ``n``. The last
-        dimension is there where there are classes, and is called after them.
-    gains : Dataset
-        Gain in R2 of xbinn over every baseline, ``gain``, ``low``, ``high`` (baseline, scale,
-        depth_range, class), and ``tie`` where the interval holds zero.
-    importance : Dataset
-        Loss of R2 where a group of covariates is permuted, ``importance`` and its 95 % interval
-        ``low``, ``high`` (group, scale).
-    models : dict of str to Model
-        Model that predicted each fold, by the name of the fold.
-    left_out : dict of str to int
-        Profiles and samples without a prediction, by reason.
-    """
-
-    predictions: xr.Dataset
-    scores: xr.Dataset
-    gains: xr.Dataset
-    importance: xr.Dataset
-    models: dict[str, Model]
-    left_out: dict[str, int]
-
-    def __repr__(self) -> str:
-        """Summarise in text."""
-        lines = [f"<xbinn.CrossValidation, {self.predictions.attrs['split']}>"]
-        whole = self.scores.sel(depth_range="all")
-        for dim in set(whole.dims) - {"model", "scale"}:
-            whole = whole.sel({dim: "all"})
-        lines.append(f"{int(whole['n'])} samples, {len(self.models)} folds; R2 [90 % interval]")
-        for name in whole["model"].values:
-            cells = []
-            for scale in whole["scale"].values:
-                s = whole.sel(model=name, scale=scale)
-                r2, low, high = (float(s[n]) for n in ("r2", "r2_low", "r2_high"))
-                cells.append(f"{scale} {r2:.2f} [{low:.2f}, {high:.2f}]")
-            lines.append(f"  {name:<18} {'   '.join(cells)}")
-        lines.append(f"left out: {describe_left_out(self.left_out) or 'nothing'}")
-        return "\n".join(lines)
 
 
 def cross_validate(
@@ -218,7 +180,7 @@ def cross_validate(
     )
     about = {"split": split, "source": f"xbinn {version('xbinn')}", "seed": str(seed)}
     about["left_out"] = describe_left_out(sites.left_out) or "none"
-    results = (_on_profiles(placed, found, block, dealt.names), scores, gains, importance)
+    results = (on_profiles(placed, found, block, dealt.names), scores, gains, importance)
     for result in results:
         result.attrs |= about
     models = {dealt.names[fold]: model for fold, model in found.models.items()}
@@ -271,43 +233,116 @@ def _check_split(
     return options.FOLDS if folds is None else folds
 
 
-def _on_profiles(
-    profiles: xr.Dataset, found: OutOfFold, block: np.ndarray, names: tuple[str, ...]
+def applicability(
+    ds: xr.Dataset,
+    model: Model,
+    profiles: xr.Dataset,
+    *,
+    cross_validation: CrossValidation | None = None,
+    importance: Mapping[str, float] | None = None,
 ) -> xr.Dataset:
-    """Put flat samples back to where they were in the profiles."""
-    place = (found.sites.profile, found.sites.sample)
-    shape = (profiles.sizes[PROFILE], profiles.sizes[SAMPLE])
+    """Say where a model is asked about places unlike those it has learnt from.
 
-    def laid_out(values: np.ndarray, fill: float) -> np.ndarray:
-        array = np.full(shape, fill, dtype=values.dtype)
-        array[place] = values
-        return array
+    Parameters
+    ----------
+    ds : Dataset
+        The model's covariates and the forcing. Where it is chunked, so is the result.
+    model : Model
+        From `fit` or `load`.
+    profiles : Dataset
+        Profiles that the model was fitted to.
+    cross_validation : CrossValidation, optional
+        Of the same profiles: gives the folds and, as weights, the importance on the log scale. By
+        default the folds are 5 of spatial blocks, with block size and seed of the model.
+    importance : mapping of str to float, optional
+        Weights of covariates, instead. Negative ones and covariates that are not named count 0.
+        Without any, all weigh alike.
 
-    rivals = [name for name in found.linear if name != MODEL]
-    said = [laid_out(found.linear[name], np.nan) for name in rivals]
-    dims = (PROFILE, SAMPLE)
-    soc = {"units": "kg m-3"}
-    flags = {
-        "flag_values": np.arange(-1, len(names)),
-        "flag_meanings": " ".join(n.replace(" ", "_") for n in ("no prediction", *names)),
-    }
-    return profiles[["depth_top", "depth_bottom"]].assign(
-        soc_observed=(
-            dims,
-            laid_out(found.sites.soc, np.nan),
-            soc | {"long_name": "observed soil organic carbon density"},
-        ),
-        soc_modelled=(
-            dims,
-            laid_out(found.linear[MODEL], np.nan),
-            soc | {"long_name": "soil organic carbon density by a network that has not seen it"},
-        ),
-        soc_baseline=(
-            ("baseline", *dims),
-            np.stack(said) if said else np.empty((0, *shape)),
-            soc | {"long_name": "soil organic carbon density by baselines"},
-        ),
-        fold=(dims, laid_out(found.fold, -1), {"long_name": "fold"} | flags),
-        block=(dims, laid_out(block, -1), {"long_name": "spatial block of the intervals"}),
-        baseline=("baseline", np.array(rivals, dtype=str)),
+    Returns
+    -------
+    Dataset
+        ``dissimilarity_index`` (*space): distance to the nearest training site in the space of
+        standardised, weighted covariates, classes one-hot, over the mean distance of training
+        sites from each other. ``area_of_applicability`` (*space): 1 where the index is at most the
+        greatest, outliers left aside, of a training site to those of other folds, else 0. NaN
+        where a covariate is missing.
+
+    Raises
+    ------
+    InputError
+        If covariates are missing or cannot be used, or importance names others.
+    ProfileError
+        If no profile can be used.
+
+    References
+    ----------
+    Meyer and Pebesma 2021, doi:10.1111/2041-210X.13650.
+    """
+    check_dataset(ds)
+    check_model(model)
+    settings, spec = settings_of(model), model.predictor.covariates
+    sites = gather_sites(ds, profiles, spec, bedrock=settings.bedrock, tolerance=settings.tolerance)
+    sites = usable_sites(sites, settings.prior, settings.bedrock, settings.observation)
+    if cross_validation is None:
+        _, folds = assign_folds(
+            sites,
+            "spatial_blocks",
+            folds=options.FOLDS,
+            block_size=settings.block_size,
+            seed=settings.options.seed,
+        )
+        number = folds.number
+    else:
+        number = _folds_of(cross_validation, profiles, sites)
+        if importance is None:
+            importance = _importance_of(cross_validation)
+    note = "weights: importance" if importance else "no importance was given: all weigh alike"
+    fold = np.full(sites.n_sites, -1, dtype=np.int64)
+    np.maximum.at(fold, sites.site, number)
+    space = TrainingSpace.of(
+        sites.numeric,
+        sites.categorical,
+        spec,
+        importance or dict.fromkeys(spec.names, 1.0),
+        fold,
     )
+    index = dissimilarity_index(ds, space)
+    inside = area_of_applicability(index, space.threshold)
+    result = xr.Dataset(dict(zip((v.name for v in APPLICABILITY), (index, inside), strict=True)))
+    for name in result.data_vars:
+        result[name].attrs = output_attributes(str(name))
+    result["area_of_applicability"].attrs["threshold"] = space.threshold
+    plain = dequantify(ds)
+    result = carry_bounds(plain, carry_grid(plain, result, tuple(map(str, index.dims))))
+    result.attrs = dataset_attributes(
+        title="Area of applicability",
+        summary="Dissimilarity to the training sites in the space of covariates",
+        source=f"xbinn {version('xbinn')}, model sha256 {model.sha256}",
+        history=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} xbinn.applicability",
+    ) | {"comment": note}
+    return result.drop_encoding()
+
+
+def _folds_of(found: CrossValidation, profiles: xr.Dataset, sites: Sites) -> np.ndarray:
+    """Fold of every sample of these profiles, (sample,)."""
+    fold = found.predictions["fold"]
+    here = standardise_profiles(profiles)
+    if dict(here["soc"].sizes) != dict(fold.sizes) or not (
+        np.array_equal(here["lat"], fold["lat"], equal_nan=True)
+        and np.array_equal(here["lon"], fold["lon"], equal_nan=True)
+    ):
+        raise InputError(
+            f"the cross-validation is of other profiles ({dict(fold.sizes)}, not "
+            f"{dict(here['soc'].sizes)}, or at other places): give those that it was made with"
+        )
+    return np.asarray(fold.values[sites.profile, sites.sample])
+
+
+def _importance_of(found: CrossValidation) -> dict[str, float]:
+    """Importance of every covariate: that of the most important group that it belongs to."""
+    table = found.importance["importance"].sel(scale="log")
+    weights: dict[str, float] = {}
+    for value, names in zip(table.values, table["covariates"].values, strict=True):
+        for name in str(names).split():
+            weights[name] = max(weights.get(name, 0.0), float(value))
+    return weights

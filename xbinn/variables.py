@@ -20,7 +20,16 @@ PROFILE: Final = "profile"
 SAMPLE: Final = "sample"
 QUANTILE: Final = "quantile"
 
-Role = Literal["forcing", "profile", "process", "carbon", "pools", "sensitivity", "status"]
+Role = Literal[
+    "forcing",
+    "profile",
+    "process",
+    "carbon",
+    "pools",
+    "sensitivity",
+    "status",
+    "applicability",
+]
 
 
 @dataclass(frozen=True)
@@ -278,6 +287,25 @@ STATUS: Final = Variable(
 )
 STATUS_MEANINGS: Final = " ".join(s.name.lower() for s in Status)
 
+APPLICABILITY: Final = (
+    Variable(
+        "dissimilarity_index",
+        "distance to the nearest training site in the space of covariates",
+        "1",
+        "applicability",
+        valid_range=(0.0, None),
+        comment="over the mean distance of training sites from each other; Meyer and Pebesma 2021",
+    ),
+    Variable(
+        "area_of_applicability",
+        "whether the dissimilarity index is at most that between folds of training sites",
+        "1",
+        "applicability",
+        valid_range=(0.0, 1.0),
+        comment="1 inside, 0 outside",
+    ),
+)
+
 OUTPUT_GROUPS: Final = ("parameters", "processes", "soc")
 """What `predict` can return; `status` always comes along."""
 
@@ -289,6 +317,7 @@ VARIABLES: Final = (
     *POOL_VARIABLES,
     *SENSITIVITY,
     STATUS,
+    *APPLICABILITY,
 )
 FLAG_NAMES: Final = (CONTROLLING_PROCESS.name, STATUS.name)
 """Outputs that are whole numbers."""

@@ -169,6 +169,18 @@ def test_each_among_its_sites(data) -> None:
             fit_many(sites, spec, SETTINGS[:2], among=among)
 
 
+def test_each_with_its_samples(data) -> None:
+    sites, spec = data
+    even = np.arange(len(sites.soc)) % 2 == 0
+    found = fit_many(sites, spec, SETTINGS[:2], samples=[even, ~even], device="cpu")
+    everywhere = np.ones(sites.n_sites, dtype=bool)
+    for model, keep, asked in zip(found, (even, ~even), SETTINGS, strict=False):
+        part = fit_sites(sites.select(everywhere, keep), spec, asked, device=CPU)
+        assert model.sha256 == part.sha256
+    with pytest.raises(InputError, match=r"samples holds 1 arrays .* with one value a sample"):
+        fit_many(sites, spec, SETTINGS[:2], samples=[even], device="cpu")
+
+
 def test_nothing_to_fit(data) -> None:
     assert fit_many(*data, []) == []
 

@@ -11,6 +11,7 @@ from xbinn.science.metrics import (
     on_scale,
     r2,
     rmse,
+    score_intervals,
     score_samples,
 )
 
@@ -49,3 +50,33 @@ def test_gain():
     assert 0.0 < low < gain < high
     assert block_bootstrap_gain(good, good, o, blocks) == (0.0, 0.0, 0.0)
     assert block_bootstrap_gain(good, poor, o, blocks) == (gain, low, high)
+
+
+def test_intervals_are_those_of_resampled_blocks():
+    """Of 400 resamples, made sample by sample, nine in ten have their score in the interval."""
+    rng = np.random.default_rng(1)
+    o = 50.0 + rng.normal(size=120)
+    m = o + 0.3 + 0.5 * rng.normal(size=120)
+    block = np.repeat(np.arange(12), 10)
+    intervals = score_intervals(m, o, BlockBootstrap(block))
+    drawn = [np.flatnonzero(block == b) for b in range(12)]
+    picks = [np.concatenate([drawn[b] for b in rng.integers(12, size=12)]) for _ in range(400)]
+    for name, function in {
+        "r2": r2,
+        "rmse": rmse,
+        "bias": bias,
+        "correlation": correlation,
+    }.items():
+        low, high = intervals[name]
+        assert low < function(m, o) < high
+        inside = np.mean([low <= function(m[p], o[p]) <= high for p in picks])
+        assert inside == pytest.approx(0.9, abs=0.05)  # three times its standard error
+
+
+def test_one_block_has_no_interval():
+    o = np.arange(5.0)
+    alone = BlockBootstrap(np.zeros(5))
+    assert np.isnan(list(score_intervals(o + 1.0, o, alone).values())).all()
+    gain, low, high = block_bootstrap_gain(o, o + 1.0, o, alone)
+    assert gain == pytest.approx(0.5)
+    assert np.isnan([low, high]).all()

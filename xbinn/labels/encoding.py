@@ -14,6 +14,7 @@ from xbinn.errors import InputError, UnitsError
 from xbinn.labels.units import to_units
 from xbinn.parameters import PARAMETER_NAMES, PARAMETERS
 from xbinn.variables import (
+    APPLICABILITY,
     CARBON,
     CONTROLLED_PROCESSES,
     CONTROLLING_MEANINGS,
@@ -37,7 +38,9 @@ from xbinn.variables import (
 CONVENTIONS: Final = "CF-1.11, ACDD-1.3"
 OBSERVATION_QUANTILE: Final = "soc_observation_quantile"
 
-_OUTPUTS: Final = {v.name: v for v in (*PROCESSES, *CARBON, *POOL_VARIABLES, *SENSITIVITY, STATUS)}
+_OUTPUTS: Final = {
+    v.name: v for v in (*PROCESSES, *CARBON, *POOL_VARIABLES, *SENSITIVITY, STATUS, *APPLICABILITY)
+}
 _PARAMETERS: Final = {p.name: p for p in PARAMETERS}
 _SUFFIXES: Final = {
     "_std": "posterior standard deviation of the modelled mean: ",
@@ -179,6 +182,10 @@ def _variable_attributes(variable: Variable) -> dict[str, Any]:
     if variable is CONTROLLING_PROCESS:
         attrs["flag_values"] = np.arange(len(CONTROLLED_PROCESSES) + 1, dtype=np.int8)
         attrs["flag_meanings"] = CONTROLLING_MEANINGS
+    if variable is APPLICABILITY[1]:
+        # Of the type of the variable: floating point, so that its mean is a share.
+        attrs["flag_values"] = np.array([0, 1], dtype=np.float32)
+        attrs["flag_meanings"] = "outside inside"
     return attrs
 
 

@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 
 from xbinn.labels.covariates import CovariateSpec
-from xbinn.labels.sites import Sites
+from xbinn.labels.sites import Sites, describe_left_out
 from xbinn.model import Model
 from xbinn.options import Baseline
 from xbinn.science.baselines import (
@@ -24,6 +24,7 @@ from xbinn.science.fitting import modelled_soc, prepare, recoded
 from xbinn.science.folds import SHARED, Folds
 from xbinn.science.metrics import on_scale
 from xbinn.science.settings import FitSettings
+from xbinn.variables import PROFILE, SAMPLE
 
 FITTED: Final[Mapping[Baseline, Callable[..., np.ndarray]]] = {
     "without_physics": without_physics,
@@ -54,6 +55,57 @@ class OutOfFold:
     models: dict[int, Model]
     linear: dict[str, np.ndarray]
     log: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """Out-of-fold predictions of SOC and what they say.
+
+    Attributes
+    ----------
+    predictions : Dataset
+        On the profiles as they were given: ``soc_observed``, ``soc_modelled`` (profile, sample)
+        and ``soc_baseline`` (baseline, profile, sample) [kg m-3], with ``fold`` and ``block``
+        (profile, sample); -1 and NaN where there is no prediction.
+    scores : Dataset
+        ``r2``, ``rmse``, ``bias``, ``correlation`` (model, scale, depth_range, class), of each
+        ``_low`` and ``_high``, the 90 % interval from resampling blocks, and ``n``. The last
+        dimension is there where there are classes, and is called after them.
+    gains : Dataset
+        Gain in R2 of xbinn over every baseline, ``gain``, ``low``, ``high`` (baseline, scale,
+        depth_range, class), and ``tie`` where the interval holds zero.
+    importance : Dataset
+        Loss of R2 where a group of covariates is permuted, ``importance`` and its 95 % interval
+        ``low``, ``high`` (group, scale).
+    models : dict of str to Model
+        Model that predicted each fold, by the name of the fold.
+    left_out : dict of str to int
+        Profiles and samples without a prediction, by reason.
+    """
+
+    predictions: xr.Dataset
+    scores: xr.Dataset
+    gains: xr.Dataset
+    importance: xr.Dataset
+    models: dict[str, Model]
+    left_out: dict[str, int]
+
+    def __repr__(self) -> str:
+        """Summarise in text."""
+        lines = [f"<xbinn.CrossValidation, {self.predictions.attrs['split']}>"]
+        whole = self.scores.sel(depth_range="all")
+        for dim in set(whole.dims) - {"model", "scale"}:
+            whole = whole.sel({dim: "all"})
+        lines.append(f"{int(whole['n'])} samples, {len(self.models)} folds; R2 [90 % interval]")
+        for name in whole["model"].values:
+            cells = []
+            for scale in whole["scale"].values:
+                s = whole.sel(model=name, scale=scale)
+                r2, low, high = (float(s[n]) for n in ("r2", "r2_low", "r2_high"))
+                cells.append(f"{scale} {r2:.2f} [{low:.2f}, {high:.2f}]")
+            lines.append(f"  {name:<18} {'   '.join(cells)}")
+        lines.append(f"left out: {describe_left_out(self.left_out) or 'nothing'}")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -181,3 +233,57 @@ def _mean_profiles(
         training, apart = (sites.select(everywhere, which) for which in (before, held))
         mean[held] = mean_profile(training, apart, transform=lambda soc: on_scale(soc, scale))
     return mean
+
+
+def on_profiles(
+    profiles: xr.Dataset, found: OutOfFold, block: np.ndarray, names: tuple[str, ...]
+) -> xr.Dataset:
+    """Put flat samples back to where they were in the profiles.
+
+    Parameters
+    ----------
+    profiles : Dataset
+        Standardised, those that the samples are of.
+    found : OutOfFold
+        Predictions.
+    block : ndarray (sample,)
+        Spatial block of each sample.
+    names : tuple of str
+        Of the folds.
+    """
+    place = (found.sites.profile, found.sites.sample)
+    shape = (profiles.sizes[PROFILE], profiles.sizes[SAMPLE])
+
+    def laid_out(values: np.ndarray, fill: float) -> np.ndarray:
+        array = np.full(shape, fill, dtype=values.dtype)
+        array[place] = values
+        return array
+
+    rivals = [name for name in found.linear if name != MODEL]
+    said = [laid_out(found.linear[name], np.nan) for name in rivals]
+    dims = (PROFILE, SAMPLE)
+    soc = {"units": "kg m-3"}
+    flags = {
+        "flag_values": np.arange(-1, len(names)),
+        "flag_meanings": " ".join(n.replace(" ", "_") for n in ("no prediction", *names)),
+    }
+    return profiles[["depth_top", "depth_bottom"]].assign(
+        soc_observed=(
+            dims,
+            laid_out(found.sites.soc, np.nan),
+            soc | {"long_name": "observed soil organic carbon density"},
+        ),
+        soc_modelled=(
+            dims,
+            laid_out(found.linear[MODEL], np.nan),
+            soc | {"long_name": "soil organic carbon density by a network that has not seen it"},
+        ),
+        soc_baseline=(
+            ("baseline", *dims),
+            np.stack(said) if said else np.empty((0, *shape)),
+            soc | {"long_name": "soil organic carbon density by baselines"},
+        ),
+        fold=(dims, laid_out(found.fold, -1), {"long_name": "fold"} | flags),
+        block=(dims, laid_out(block, -1), {"long_name": "spatial block of the intervals"}),
+        baseline=("baseline", np.array(rivals, dtype=str)),
+    )
