@@ -5,7 +5,9 @@ import json
 import subprocess
 import sys
 
+import dask
 import pytest
+import xarray as xr
 from click.testing import CliRunner
 
 import xbinn
@@ -92,7 +94,104 @@ def test_options_are_those_of_predict():
     known = set(inspect.signature(xbinn.predict).parameters) - {"ds", "progress"}
     options = {p.name for p in main.commands["predict"].params}
     assert known <= options
-    assert options - known == {"data", "scheduler", "as_json"}
+    assert options - known == {"data", "scheduler", "workers", "as_json"}
+
+
+def test_options_are_those_of_fit():
+    known = set(inspect.signature(xbinn.fit).parameters) - {"ds", "progress"}
+    options = {p.name for p in main.commands["fit"].params}
+    assert options - known == {"data", "to", "as_json"}
+    assert known <= options
+
+
+def test_options_of_fit_arrive(folder, tmp_path):
+    options = {
+        "covariates": ("elevation", "npp"), "hidden": (4, 3), "block_size": "900 km",
+        "validation": None, "bedrock": "published", "learning_rate": 0.01, "epochs": 1, "seed": 3,
+    }  # fmt: skip
+    given = [
+        "--covariates", "elevation", "--covariates", "npp", "--hidden", "4,3",
+        "--block-size", "900 km", "--validation", "none", "--bedrock", "published",
+        "--learning-rate", 0.01, "--epochs", 1, "--seed", 3,
+    ]  # fmt: skip
+    files = ["--data", folder / "grid.nc", "--profiles", folder / "profiles.nc"]
+    said = run("fit", *files, "--to", tmp_path / "m.xbinn", *given, "--json")
+    assert said.exit_code == 0, said.output
+    grid = xbinn.datasets.open_grid(folder / "grid.nc")
+    profiles = xbinn.datasets.open_profiles(folder / "profiles.nc")
+    assert json.loads(said.stdout)["sha256"] == xbinn.fit(grid, profiles, **options).sha256
+    wrong = run("fit", *files, "--to", tmp_path / "m.xbinn", "--hidden", "four")
+    assert wrong.exit_code == 2
+    assert "not of the form 128,128" in wrong.stderr
+    wrong = run("fit", *files, "--to", tmp_path / "nowhere" / "m.xbinn")
+    assert wrong.exit_code == 1
+    assert "is not there: make it first" in wrong.stderr
+
+
+def test_files_that_are_not_there_or_cannot_be_read(folder, tmp_path):
+    (tmp_path / "text.nc").write_text("no grid")
+    grid, model = folder / "grid.nc", folder / "m.xbinn"
+    absent, text = tmp_path / "absent.nc", tmp_path / "text.nc"
+    to = ["--to", tmp_path / "out.zarr"]
+    cases = {
+        ("check", "--data", absent): "there is no absent.nc",
+        ("check", "--data", text): "cannot be read as NetCDF or Zarr",
+        ("check", "--data", grid, "--profiles", text): "cannot be read as NetCDF or Zarr",
+        ("inspect", tmp_path / "m.xbinn"): "cannot be read (No such file",
+        ("inspect", text): "is not a model",
+        ("verify", absent): "is not there",
+        ("fit", "--data", grid, "--profiles", absent, *to): "there is no absent.nc",
+        ("predict", "--data", absent, "--model", model, *to): "there is no absent.nc",
+        ("predict", "--data", grid, "--model", absent, *to): "cannot be read (No such file",
+    }
+    for command, message in cases.items():
+        said = run(*command)
+        assert said.exit_code == 1, command
+        assert message in said.stderr
+        assert "Traceback" not in said.output
+    assert not (tmp_path / "out.zarr").exists()
+
+
+def test_check_names_all_problems_at_once(tmp_path):
+    bad = small_grid()
+    profiles = small_profiles(bad)
+    bad["TSOI"].attrs["units"] = "parsec"
+    bad = bad.assign_coords(lat=[35.0, 35.0, 55.0, 65.0])
+    bad.to_netcdf(tmp_path / "bad.nc")
+    profiles.drop_vars("soc").to_netcdf(tmp_path / "p.nc")
+    said = run(
+        "check", "--data", tmp_path / "bad.nc", "--profiles", tmp_path / "p.nc",
+        "--model", tmp_path / "none.xbinn",
+    )  # fmt: skip
+    assert said.exit_code == 1
+    for part in ("4 parts of the input", "parsec", "more than once", "lack soc", "none.xbinn"):
+        assert part in said.stderr
+
+
+def test_predict_on_workers_of_its_own(folder, tmp_path):
+    assert predict(folder, tmp_path / "here.zarr").exit_code == 0
+    said = predict(folder, tmp_path / "out.zarr", "--workers", 1, "--json")
+    assert said.exit_code == 0, said.output
+    assert json.loads(said.stdout)["status"] == "complete"
+    expected = xr.open_zarr(tmp_path / "here.zarr", consolidated=False)
+    found = xr.open_zarr(tmp_path / "out.zarr", consolidated=False)
+    xr.testing.assert_equal(found, expected)
+    both = predict(folder, tmp_path / "no.zarr", "--workers", 1, "--scheduler", "tcp://here:1")
+    assert both.exit_code == 2
+    assert "drop one" in both.stderr
+
+
+def test_a_scheduler_that_does_not_answer(folder, tmp_path):
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        said = predict(folder, tmp_path / "out.zarr", "--scheduler", "tcp://127.0.0.1:9")
+    assert said.exit_code == 1
+    assert "no dask scheduler answers at 'tcp://127.0.0.1:9'" in said.stderr
+
+
+def test_progress_is_quiet_off_a_terminal(folder, tmp_path):
+    said = predict(folder, tmp_path / "out.zarr", "--json")
+    assert said.stderr == ""
+    json.loads(said.stdout)
 
 
 def test_help_is_light():

@@ -1,71 +1,29 @@
 """The command line: ``xbinn fit``, ``predict``, ``inspect``, ``check`` and ``verify``.
 
-Exit codes: 0 for success, 1 for an error of xbinn or a store that is not sound, 2 for wrong usage.
+Exit codes: 0 for success, 1 for an error of xbinn or a store that is not sound, 2 for wrong usage,
+130 after Ctrl-C.
 """
 
-import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 import xbinn
-from xbinn.errors import JobError, XbinnError
+from xbinn.accessor import BinnAccessor
+from xbinn.errors import InputError, JobError, ModelFileError, XbinnError
+from xbinn.shell import Result, Sizes, command, given, options_of
 from xbinn.variables import OUTPUT_GROUPS
 
-_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _DATA: Final = click.option(
     "--data", required=True, type=click.Path(), help="Grid: NetCDF file or Zarr store."
 )
 _DEVICE: Final = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
 )
-
-Result = tuple[Mapping[str, Any], bool]
-"""What a command has to say, and whether all is well."""
-
-
-def _command(function: Callable[..., Result]) -> Callable[..., None]:
-    """Print what a command returns, as text or JSON, and turn its errors into exit codes."""
-
-    @_JSON
-    @wraps(function)
-    def run(*, as_json: bool, **arguments: Any) -> None:
-        try:
-            said, well = function(**arguments)
-        except XbinnError as error:
-            if as_json:
-                problem = {"type": type(error).__name__, "message": str(error)}
-                click.echo(json.dumps({"error": problem}))
-            else:
-                click.echo(f"Error: {error}", err=True)
-            raise SystemExit(1) from error
-        if as_json:
-            click.echo(json.dumps(said, default=str))
-        else:
-            width = max(map(len, said))
-            for name, value in said.items():
-                click.echo(f"{name:<{width}}  {value}")
-        raise SystemExit(0 if well else 1)
-
-    return run
-
-
-class _Sizes(click.ParamType):  # type: ignore[type-arg]
-    """Sizes of dimensions, as in lat=90,lon=180."""
-
-    name = "DIM=N,..."
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        try:
-            parts = (part.split("=") for part in str(value).split(","))
-            return {dim.strip(): int(size) for dim, size in parts}
-        except ValueError:
-            self.fail(f"{value!r} is not of the form lat=90,lon=180", param, ctx)
 
 
 @click.group()
@@ -81,29 +39,18 @@ def main(verbose: bool) -> None:
 @_DATA
 @click.option("--profiles", required=True, type=click.Path(), help="SOC profiles: NetCDF or Zarr.")
 @click.option("--to", required=True, type=click.Path(), help="Model file to write.")
-@click.option("--covariate", multiple=True, help="Learn from this variable; may be repeated.")
-@click.option("--epochs", type=int, help="Passes over the cells at most.")
-@click.option("--seed", type=int, help="Equal seeds give equal models.")
+@options_of(BinnAccessor.fit, without=("device", "progress"))
 @_DEVICE
-@_command
-def fit(
-    data: str,
-    profiles: str,
-    to: str,
-    covariate: tuple[str, ...],
-    epochs: int | None,
-    seed: int | None,
-    device: str,
-) -> Result:
-    """Fit a model to SOC profiles and save it."""
-    given: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+@command
+def fit(data: str, profiles: str, to: str, device: str, **settings: Any) -> Result:
+    """Fit a model to SOC profiles and save it; the options are those of xbinn.fit."""
+    if not Path(to).expanduser().absolute().parent.is_dir():
+        raise ModelFileError(f"the folder of the model file {to!r} is not there: make it first")
     model = xbinn.fit(
-        xbinn.datasets.open_grid(data),
+        xbinn.datasets.open_grid(data, chunks={}),
         xbinn.datasets.open_profiles(profiles),
-        covariates=covariate or None,
-        seed=seed,
         device=device,
-        **given,
+        **given(settings),
     )
     model.save(to)
     return {"model": to, "sha256": model.sha256, "left out": model.left_out}, True
@@ -115,11 +62,12 @@ def fit(
 @click.option("--to", required=True, type=click.Path(), help="Result: .zarr or .nc.")
 @click.option("--outputs", multiple=True, type=click.Choice(OUTPUT_GROUPS), help="May be repeated.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
-@click.option("--chunks", type=_Sizes(), help="Cells of a stored chunk.")
-@click.option("--shards", type=_Sizes(), help="Cells of a shard, which holds whole chunks.")
+@click.option("--chunks", type=Sizes(), help="Cells of a stored chunk.")
+@click.option("--shards", type=Sizes(), help="Cells of a shard, which holds whole chunks.")
 @click.option("--scheduler", help="Address of a dask scheduler. Default: threads.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes to start here instead.")
 @_DEVICE
-@_command
+@command
 def predict(
     model: str,
     data: str,
@@ -129,10 +77,11 @@ def predict(
     chunks: dict[str, int] | None,
     shards: dict[str, int] | None,
     scheduler: str | None,
+    workers: int | None,
     device: str,
 ) -> Result:
     """Map with a model, tile by tile; the same command goes on where it was stopped."""
-    with _cluster(scheduler):
+    with _cluster(scheduler, workers):
         out = xbinn.predict(
             xbinn.datasets.open_grid(data),
             xbinn.load(model),
@@ -147,19 +96,35 @@ def predict(
 
 
 @contextmanager
-def _cluster(address: str | None) -> Iterator[None]:
-    if address is None:
+def _cluster(address: str | None, workers: int | None) -> Iterator[None]:
+    if address is not None and workers is not None:
+        raise click.UsageError("--workers starts processes here, --scheduler uses others: drop one")
+    if address is None and workers is None:
         yield
         return
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
-    with Client(address):
+    if workers is not None:
+        with (
+            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as here,
+            Client(here),
+        ):
+            yield
+        return
+    try:
+        client = Client(address)
+    except (OSError, ValueError) as error:
+        raise JobError(
+            f"no dask scheduler answers at {address!r} ({error}): start one with `dask scheduler`, "
+            "or give the address that it shows"
+        ) from error
+    with client:
         yield
 
 
 @main.command()
-@click.argument("path", type=click.Path(exists=True))
-@_command
+@click.argument("path", type=click.Path())
+@command
 def inspect(path: str) -> Result:
     """Say what a model file or a store of `predict` is."""
     if Path(path).is_dir():
@@ -196,32 +161,58 @@ def _describe(path: Path) -> dict[str, Any]:
 @_DATA
 @click.option("--profiles", type=click.Path(), help="SOC profiles: NetCDF or Zarr.")
 @click.option("--model", type=click.Path(), help="Look for the covariates of this model.")
-@_command
+@command
 def check(data: str, profiles: str | None, model: str | None) -> Result:
-    """Look whether inputs can be used: names, units, dimensions, places."""
-    from xbinn.labels.blocks import prediction_inputs, space_of
+    """Look whether inputs can be used: names, units, dimensions, places; name all that cannot."""
+    from xbinn.labels.blocks import prediction_inputs
     from xbinn.labels.covariates import select_covariates
+    from xbinn.labels.forcing import standardise_forcing
+    from xbinn.labels.profiles import standardise_profiles
     from xbinn.labels.sites import gather_sites
-    from xbinn.labels.space import check_axes
+    from xbinn.labels.space import check_axes, spatial_dims
 
-    grid = xbinn.datasets.open_grid(data, chunks={})
-    spec = xbinn.load(model).predictor.covariates if model else select_covariates(grid)
-    space = space_of(prediction_inputs(grid, spec))
-    check_axes(grid, space)
-    said: dict[str, Any] = {
-        "space": {dim: grid.sizes[dim] for dim in space},
-        "covariates": dict(spec.numeric) | {n: f"{len(c)} classes" for n, c in spec.categorical},
-    }
-    if profiles:
-        sites = gather_sites(grid, xbinn.datasets.open_profiles(profiles), spec, bedrock="closed")
-        said |= {"profiles": sites.n_profiles, "left out": sites.left_out}
+    problems: list[XbinnError] = []
+
+    def tried(step: Callable[[], Any]) -> Any:
+        try:
+            return step()
+        except XbinnError as error:
+            problems.append(error)
+            return None
+
+    grid = tried(lambda: xbinn.datasets.open_grid(data, chunks={}))
+    soil = tried(lambda: xbinn.datasets.open_profiles(profiles)) if profiles else None
+    fitted = tried(lambda: xbinn.load(model)) if model else None
+    said: dict[str, Any] = {}
+    if soil is not None:
+        tried(lambda: standardise_profiles(soil))
+    if grid is not None:
+        space = spatial_dims(grid)
+        said["space"] = {str(dim): grid.sizes[dim] for dim in space}
+        tried(lambda: check_axes(grid, space))
+        spec = fitted.predictor.covariates if fitted else tried(lambda: select_covariates(grid))
+        if spec is None:
+            tried(lambda: standardise_forcing(grid))
+        else:
+            classes = {n: f"{len(c)} classes" for n, c in spec.categorical}
+            said["covariates"] = dict(spec.numeric) | classes
+            tried(lambda: prediction_inputs(grid, spec))
+    if soil is not None and not problems:
+        sites = tried(lambda: gather_sites(grid, soil, spec, bedrock="closed"))
+        if sites is not None:
+            said |= {"profiles": sites.n_profiles, "left out": sites.left_out}
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        listed = "\n".join(f"- {error}" for error in problems)
+        raise InputError(f"{len(problems)} parts of the input cannot be used:\n{listed}")
     return said, True
 
 
 @main.command()
 @click.argument("store", type=click.Path())
 @click.option("--repair", is_flag=True, help="Let the next predict compute damaged tiles again.")
-@_command
+@command
 def verify(store: str, repair: bool) -> Result:
     """Compare a store of `predict` with its ledger."""
     found = xbinn.verify(store, repair=repair)
