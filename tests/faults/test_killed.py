@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+import dask
 import pytest
 import xarray as xr
 from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker, get_worker
@@ -173,7 +174,9 @@ def _die_in_one_block(block, block_info=None):
 
 
 def test_a_lost_scheduler_is_said_in_time(grid, model, undisturbed, tmp_path):
-    with in_process({}) as c:
+    # So long a client tries to reach its scheduler again.
+    quick = dask.config.set({"distributed.comm.timeouts.connect": "3s"})
+    with quick, in_process({}) as c:
         client = Client(c)
         append = scheduling._as_finished
 
