@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NOT_RUN = re.compile(r"^```{code-block} python\n:class: not-run\n(.*?)^```$", re.M | re.DOTALL)
+"""What needs machines that are not there is only compiled; the page says that it was not run."""
 PAGES = [
     page
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -45,3 +47,13 @@ def test_pages_are_found() -> None:
     found = {str(page.relative_to(ROOT)) for page in PAGES}
     assert {"README.md", "docs/index.md", "docs/how-to/own_data.md"} <= found
     assert "docs/tutorials/first_map.md" in found
+
+
+@pytest.mark.parametrize("page", ["slurm", "gpu"])
+def test_blocks_that_cannot_run_here_are_python_and_said_not_to_run(page: str) -> None:
+    text = (ROOT / "docs" / "how-to" / f"{page}.md").read_text()
+    blocks = NOT_RUN.findall(text)
+    assert blocks
+    for block in blocks:
+        compile(block, page, "exec")
+    assert re.search(r"(None of|Nothing on) this page was run", text)
