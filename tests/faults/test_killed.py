@@ -15,6 +15,8 @@ from fault_helpers import CHUNKS, SECONDS, chunk_files
 import xbinn
 from xbinn.errors import JobError
 from xbinn.running import scheduling, store, tile
+from xbinn.running.job import ledger_path, read_plan
+from xbinn.running.ledger import Ledger
 
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 AT = """
@@ -161,10 +163,15 @@ def test_a_tile_whose_worker_always_dies_is_named(cluster, grid, model, undistur
         TSOI=grid["TSOI"].copy(data=grid["TSOI"].data.map_blocks(_die_in_one_block))
     )
     with pytest.raises(
-        JobError, match=r"tile \(1, 1\), lat\[1:2\], lon\[2:4\]: its worker died.*GiB.*chunks="
+        JobError,
+        match=r"^1 of \d+ tiles .*tile \(1, 1\), lat\[1:2\], lon\[2:4\]: its worker died.*GiB.*chunks=",
     ):
         xbinn.predict(deadly, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
     assert store.attributes(tmp_path / "out.zarr")[store.STATUS_ATTRIBUTE] == store.INCOMPLETE
+    # Tiles that waited beside it were blamed with it, and are stored all the same.
+    _, tiling = read_plan(Ledger.read(ledger_path(tmp_path / "out.zarr")).plan)
+    done = Ledger.read(ledger_path(tmp_path / "out.zarr")).done
+    assert {tiling.index(n) for n in range(tiling.n_tiles) if n not in done} == {(1, 1)}
 
 
 def _die_in_one_block(block, block_info=None):

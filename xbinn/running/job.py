@@ -14,6 +14,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -81,8 +82,17 @@ class _Failures:
         assert outcome.error is not None
         self.errors[outcome.number] = outcome.error
         full = isinstance(outcome.error, OSError) and outcome.error.errno in _FULL
-        killed = isinstance(outcome.error, KilledWorker)
-        return full or killed or len(self.errors) >= MOST_FAILURES
+        return full or len(self.errors) >= MOST_FAILURES
+
+    def take_suspects(self) -> list[int]:
+        """Take back the failures of tiles whose workers died.
+
+        A tile that only waits on a dying worker is blamed by dask as the one that kills it is.
+        """
+        suspects = [n for n, e in self.errors.items() if isinstance(e, KilledWorker)]
+        for number in suspects:
+            del self.errors[number]
+        return suspects
 
     def raise_error(self, done: int) -> None:
         """Say what failed, what is stored, and how to go on."""
@@ -174,24 +184,32 @@ def _compute(
     def part(number: int) -> xr.Dataset | None:
         return None if job.work.source is not None else job.inputs.isel(tiling.region(number))
 
-    outcomes = run_tasks(
-        run_tile,
-        job.work,
-        left,
-        part=part,
-        client=client,
-        threads=1 if client is not None else local_threads(),
-        resources=resources,
-    )
-    try:
-        with tile_bar(tiling.n_tiles, len(ledger.done), show=show) as tick:
+    def attempt(numbers: list[int], tick: Callable[[Entry], None], *, alone: bool) -> bool:
+        """Compute tiles; whether it makes sense to go on."""
+        outcomes = run_tasks(
+            run_tile,
+            job.work,
+            numbers,
+            part=part,
+            client=client,
+            threads=1 if client is not None else local_threads(),
+            resources=resources,
+            alone=alone,
+        )
+        with closing(outcomes):
             for outcome in outcomes:
                 if outcome.result is None:
                     if failures.add(outcome):
-                        break
+                        return False
                 else:
                     ledger.append(outcome.result)
                     tick(outcome.result)
+        return True
+
+    try:
+        with tile_bar(tiling.n_tiles, len(ledger.done), show=show) as tick:
+            if attempt(left, tick, alone=False):
+                attempt(failures.take_suspects(), tick, alone=True)
     except KeyboardInterrupt:
         _log.warning("interrupted: %s", _how_to_resume(job, ledger))
         raise
@@ -201,8 +219,6 @@ def _compute(
         raise JobError(
             f"{ledger.path} cannot be written ({error}): make room; {_how_to_resume(job, ledger)}"
         ) from error
-    finally:
-        outcomes.close()
     failures.raise_error(len(ledger.done))
 
 

@@ -69,6 +69,7 @@ def run_tasks(
     client: Client | None,
     threads: int = 1,
     resources: dict[str, float] | None = None,
+    alone: bool = False,
 ) -> Generator[Outcome[ResultT], None, None]:
     """Run a function once for every number and yield outcomes as they come.
 
@@ -91,6 +92,8 @@ def run_tasks(
         Of this process; 1 is the calling thread itself.
     resources : dict, optional
         What a worker must offer to get tasks.
+    alone : bool
+        Hand out one task at a time to a cluster, so that nothing waits beside it.
 
     Raises
     ------
@@ -98,7 +101,7 @@ def run_tasks(
         If the cluster is lost. An error of a task is no error here: it is its outcome.
     """
     if client is not None:
-        yield from _on_cluster(function, shared, numbers, part, client, resources)
+        yield from _on_cluster(function, shared, numbers, part, client, resources, alone)
     elif threads == 1:
         yield from _here(function, shared, numbers, part)
     else:
@@ -119,12 +122,13 @@ def _in_threads(
     function: Any, shared: Any, numbers: Iterable[int], part: Any, threads: int
 ) -> Generator[Outcome[Any], None, None]:
     pool = ThreadPoolExecutor(threads, thread_name_prefix="xbinn-tile")
+    most = WAITING_PER_THREAD * threads
 
     def submit(number: int) -> LocalFuture[Any]:
         return pool.submit(function, shared, number, part(number))
 
     try:
-        for number, future in _as_finished(submit, numbers, lambda: threads, lambda: None):
+        for number, future in _as_finished(submit, numbers, lambda: most, lambda: None):
             error = future.exception()
             yield Outcome(number, None if error else future.result(), error)
     finally:
@@ -138,6 +142,7 @@ def _on_cluster(
     part: Any,
     client: Client,
     resources: dict[str, float] | None,
+    alone: bool,
 ) -> Generator[Outcome[Any], None, None]:
     watch = _Watch(client)
     # A part of a grid in memory is meant to travel with its task.
@@ -156,7 +161,10 @@ def _on_cluster(
                 pure=False,
             )
 
-        for number, future in _as_finished(submit, numbers, watch.threads, watch.look):
+        def most() -> int:
+            return 1 if alone else WAITING_PER_THREAD * watch.threads()
+
+        for number, future in _as_finished(submit, numbers, most, watch.look):
             if future.status == "cancelled":
                 raise watch.lost()
             error = future.exception() if future.status == "error" else None
@@ -208,7 +216,7 @@ class _Watch:
 def _as_finished(
     submit: Callable[[int], Any],
     numbers: Iterable[int],
-    threads: Callable[[], int],
+    most: Callable[[], int],
     look: Callable[[], None],
 ) -> Generator[tuple[int, Any], None, None]:
     """Keep a few futures going and yield them as they finish."""
@@ -223,7 +231,7 @@ def _as_finished(
             if time.monotonic() - looked > _LOOK:
                 look()
                 looked = time.monotonic()
-            while more and len(going) < WAITING_PER_THREAD * threads():
+            while more and len(going) < most():
                 number = next(left, None)
                 if number is None:
                     more = False

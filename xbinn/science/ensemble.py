@@ -44,10 +44,12 @@ def fit_ensemble(
 
     Parameters
     ----------
-    sites, covariates, device, report
+    sites, covariates
         As for `xbinn.science.fits.fit_many`.
     settings : FitSettings
         Of all members; its seed is that of the first.
+    device, report
+        As for `xbinn.science.fits.fit_many`.
 
     Returns
     -------
