@@ -114,12 +114,28 @@ def test_blocks_are_those_of_the_intervals(found, grid, profiles):
 
 def test_a_cluster_gives_the_same(found, grid, profiles):
     with (
-        LocalCluster(n_workers=2, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, processes=False, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster, timeout=30),
     ):
         there = grid.chunk(lat=5).binn.cross_validate(profiles, by="land_cover", **QUICK)
     for name in ("predictions", "scores", "gains", "importance"):
         xr.testing.assert_identical(getattr(there, name), getattr(found, name))
+
+
+def test_results_can_be_stored(found, tmp_path):
+    for name in ("predictions", "scores", "gains", "importance"):
+        result = getattr(found, name)
+        result.to_netcdf(tmp_path / f"{name}.nc", engine="h5netcdf")
+        with xr.open_dataset(tmp_path / f"{name}.nc", engine="h5netcdf") as again:
+            xr.testing.assert_equal(again, result)
+            assert again.attrs == result.attrs
+
+
+def test_without_a_seed_it_runs(grid, profiles):
+    quick = QUICK | {"seed": None, "baselines": (), "groups": {"clay": ["clay"]}}
+    here = grid.binn.cross_validate(profiles, **quick)
+    assert np.isfinite(here.importance["importance"]).all()
+    assert here.scores.attrs["seed"] == "None"
 
 
 def test_the_repr_shows_scores(found):
@@ -216,6 +232,8 @@ def test_settings_that_cannot_be_used_are_named_all_at_once(grid, profiles):
         assert part in str(error.value)
     with pytest.raises(InputError, match=r"folds=3 \(split='leave_source_out' makes one of each"):
         grid.binn.cross_validate(profiles, split="leave_source_out", folds=3)
+    with pytest.raises(InputError, match=r"folds=2.5 \(must be a whole.*permutations=True"):
+        grid.binn.cross_validate(profiles, folds=2.5, permutations=True)
     with pytest.raises(InputError, match="region=None"):
         grid.binn.cross_validate(profiles, split="leave_region_out")
     with pytest.raises(

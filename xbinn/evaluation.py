@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from numbers import Integral
 from typing import Any, Final, get_args
 
 import numpy as np
@@ -218,19 +219,25 @@ def _check_split(
         problems.append(f"split={split!r} (must be one of {', '.join(get_args(Split))})")
     if folds is not None and split in LEFT_OUT:
         problems.append(f"folds={folds} (split={split!r} makes one of each class: leave it away)")
-    elif folds is not None and (isinstance(folds, bool) or not folds >= 2):
-        problems.append(f"folds={folds!r} (must be 2 or more)")
+    elif folds is not None and not _whole(folds, 2):
+        problems.append(f"folds={folds!r} (must be a whole number, 2 or more)")
     if (region is None) == (split == "leave_region_out"):
         problems.append(f"region={region!r} (goes with split='leave_region_out', and only there)")
     unknown = [name for name in baselines if name not in options.BASELINES]
     if unknown or isinstance(baselines, str):
         known = ", ".join(options.BASELINES)
         problems.append(f"baselines={baselines!r} (must be a sequence of {known})")
-    if isinstance(permutations, bool) or not permutations >= 0:
-        problems.append(f"permutations={permutations!r} (must be 0 or more)")
+    if not _whole(permutations, 0):
+        problems.append(f"permutations={permutations!r} (must be a whole number, 0 or more)")
     if problems:
         raise InputError(f"settings that cannot be used: {'; '.join(problems)}")
     return options.FOLDS if folds is None else folds
+
+
+def _whole(value: object, least: int) -> bool:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return False
+    return int(value) >= least
 
 
 def applicability(
