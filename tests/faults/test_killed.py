@@ -166,7 +166,7 @@ def test_a_tile_whose_worker_always_dies_is_named(cluster, grid, model, undistur
     cluster.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0))
     with pytest.raises(
         JobError,
-        match=r"^1 of \d+ tiles .*tile \(1, 1\), lat\[1:2\], lon\[2:4\]: its worker died.*GiB.*chunks=",
+        match=r"^1 of \d+ tiles .*\(1, 1\), lat\[1:2\], lon\[2:4\]: its worker died.*GiB.*chunks=",
     ):
         xbinn.predict(deadly, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
     assert store.attributes(tmp_path / "out.zarr")[store.STATUS_ATTRIBUTE] == store.INCOMPLETE
