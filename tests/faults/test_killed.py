@@ -9,7 +9,15 @@ import time
 import dask
 import pytest
 import xarray as xr
-from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker, get_worker
+from distributed import (
+    Client,
+    LocalCluster,
+    Scheduler,
+    SchedulerPlugin,
+    SpecCluster,
+    Worker,
+    get_worker,
+)
 from fault_helpers import CHUNKS, SECONDS, chunk_files
 
 import xbinn
@@ -206,16 +214,37 @@ def test_a_lost_scheduler_is_said_in_time(grid, model, undisturbed, tmp_path):
     assert chunk_files(tmp_path / "out.zarr") == undisturbed
 
 
-def test_all_tiles_run_where_a_gpu_is_offered(grid, model, undisturbed, tmp_path, monkeypatch):
-    names = []
-    run = tile._run
-    monkeypatch.setattr(tile, "_run", lambda *a: names.append(get_worker().name) or run(*a))
-    with in_process({"GPU": 1}, {}, {}) as c, Client(c):
+class _Finished(SchedulerPlugin):
+    """What the scheduler records of tasks that workers have finished: key and worker."""
+
+    name = "finished"
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, str]] = []
+
+    async def start(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+
+    def transition(self, key, start, finish, *args, worker=None, **kwargs) -> None:
+        if (start, finish) == ("processing", "memory"):
+            self.records.append((str(key), self.scheduler.workers[worker].name))
+
+
+def _finished(dask_scheduler: Scheduler) -> list[tuple[str, str]]:
+    return dask_scheduler.plugins["finished"].records
+
+
+def test_all_tiles_run_where_a_gpu_is_offered(grid, model, undisturbed, tmp_path):
+    with in_process({"GPU": 1}, {}, {}) as c, Client(c) as client:
+        client.register_plugin(_Finished())
         finish(grid, model, tmp_path / "out.zarr")
-        assert set(names) == {"w0"}
-        names.clear()
+        records = client.run_on_scheduler(_finished)
+        _, tiling = read_plan(Ledger.read(ledger_path(tmp_path / "out.zarr")).plan)
+        assert len(records) == tiling.n_tiles
+        assert {worker for _, worker in records} == {"w0"}
         xbinn.predict(grid, model, to=tmp_path / "cpu.zarr", chunks=CHUNKS, device="cpu")
-        assert len(set(names)) > 1
+        free = client.run_on_scheduler(_finished)[len(records) :]
+        assert len({worker for _, worker in free}) > 1
     assert chunk_files(tmp_path / "out.zarr") == undisturbed
 
 
