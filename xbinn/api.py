@@ -31,7 +31,7 @@ from xbinn.running.block import simulate_block
 from xbinn.running.device import choose_device
 from xbinn.running.layout import Group, Layout
 from xbinn.running.progress import counting_bar, training_bar
-from xbinn.science.ensemble import fit_ensemble
+from xbinn.science.fits import fit_ensemble
 from xbinn.science.fitting import fit_sites, modelled_soc
 from xbinn.science.metrics import score_samples
 from xbinn.science.settings import check_dtype, fit_settings

@@ -99,3 +99,17 @@ def test_a_constant_encoder_makes_an_ensemble_too(grid, profiles) -> None:
 def test_numbers_of_members_that_make_no_sense(grid, profiles, members) -> None:
     with pytest.raises(xbinn.errors.InputError, match=r"members=.*must be"):
         xbinn.fit(grid, profiles, members=members)
+
+
+def test_folds_are_fitted_by_ensembles_too(grid, profiles) -> None:
+    found = xbinn.cross_validate(
+        grid,
+        profiles,
+        split="random",
+        folds=2,
+        baselines=("without_physics",),
+        permutations=0,
+        fit={"members": 2, "epochs": 1, "hidden": 4},
+        seed=0,
+    )
+    assert {model.members for model in found.models.values()} == {2}

@@ -25,6 +25,7 @@ from xbinn.parameters import N_PARAMETERS, PARAMETER_NAMES
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.steady_state import SoilCarbonModel
 from xbinn.running.predictor import Network
+from xbinn.science.ensemble import member_settings
 from xbinn.science.fitting import (
     Prepared,
     encoder_config,
@@ -93,18 +94,24 @@ def without_physics(
 ) -> np.ndarray:
     """SOC of the test samples from the same network without physics, (sample,) [kg m-3].
 
-    A module of the user's has as many outputs as there are parameters, and there are layers here:
-    the MLP with the default sizes takes its place.
+    As many members as the settings ask for, of which the mean is taken. A module of
+    the user's has as many outputs as there are parameters, and there are layers here: the MLP with
+    the default sizes takes its place.
     """
     middle = np.average(on_scale(training.sites.soc, "log"), weights=training.sites.weight)
     process = FreeProfile(float(middle))
     if settings.module is not None:
         settings = replace(settings, encoder={"encoder": "mlp"}, module=None)
     config = encoder_config(training.covariates, settings, n_outputs=len(process.parameters))
-    encoder = build_encoder(config, seed=settings.options.seed)
-    return _trained(
-        BINN(encoder, process, prior="free"), training, test, settings, device, progress
-    )
+    each = member_settings(settings)
+    members = [
+        BINN(build_encoder(config, seed=one.options.seed), process, prior="free") for one in each
+    ]
+    found = [
+        _trained(network, training, test, one, device, progress)
+        for network, one in zip(members, each, strict=True)
+    ]
+    return np.asarray(np.mean(found, axis=0))
 
 
 def global_parameters(

@@ -6,18 +6,16 @@ Lakshminarayanan et al. 2017, arXiv:1612.01474.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
 
 from xbinn.labels.covariates import CovariateSpec
-from xbinn.labels.sites import Sites
 from xbinn.learning.encoders import ConstantEncoder
 from xbinn.model import Model
 from xbinn.running.predictor import Network, Predictor
-from xbinn.science.fits import fit_many
 from xbinn.science.settings import FitSettings
 
 
@@ -29,36 +27,12 @@ def member_seeds(seed: int | None, members: int) -> list[int | None]:
     return [seed, *map(int, others)]
 
 
-def fit_ensemble(
-    sites: Sites,
-    covariates: CovariateSpec,
-    settings: FitSettings,
-    *,
-    device: str,
-    report: Callable[[int], None] | None = None,
-) -> Model:
-    """Fit ``settings.members`` networks, each as an independent task.
-
-    Members have weights, batches, dropout and validation blocks of their own, so that together
-    they learn from all sites.
-
-    Parameters
-    ----------
-    sites, covariates
-        As for `xbinn.science.fits.fit_many`.
-    settings : FitSettings
-        Of all members; its seed is that of the first.
-    device, report
-        As for `xbinn.science.fits.fit_many`.
-
-    Returns
-    -------
-    Model
-        With all members; with seeds, the same on any number of workers.
-    """
-    seeds = member_seeds(settings.options.seed, settings.members)
-    each = [replace(settings, options=replace(settings.options, seed=seed)) for seed in seeds]
-    return join(fit_many(sites, covariates, each, device=device, report=report))
+def member_settings(settings: FitSettings) -> list[FitSettings]:
+    """Return the settings of each member: of a fit of one network."""
+    return [
+        replace(settings, members=1, options=replace(settings.options, seed=seed))
+        for seed in member_seeds(settings.options.seed, settings.members)
+    ]
 
 
 def join(models: Sequence[Model]) -> Model:
@@ -71,6 +45,8 @@ def join(models: Sequence[Model]) -> Model:
         stand for "missing" to that member.
     """
     first = models[0]
+    if len(models) == 1:
+        return first
     spec = first.predictor.covariates
     known = [
         sorted({c for m in models for c in m.predictor.covariates.categorical[column][1]})
@@ -90,7 +66,7 @@ def join(models: Sequence[Model]) -> Model:
             networks=tuple(_recoded(m.predictor, together) for m in models),
             covariates=together,
         ),
-        settings=first.settings,
+        settings=first.settings | {"members": len(models)},
         record=[record for m in models for record in m.record],
         training_data=data[0]
         | {

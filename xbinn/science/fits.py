@@ -21,6 +21,7 @@ from xbinn.model import Model
 from xbinn.running.device import choose_device
 from xbinn.running.resources import check_device, current_client, gpu_resources
 from xbinn.running.scheduling import run_tasks
+from xbinn.science.ensemble import join, member_settings
 from xbinn.science.fitting import fit_sites
 from xbinn.science.settings import FitSettings
 
@@ -64,7 +65,7 @@ def fit_many(
     device: str = "auto",
     report: Callable[[int], None] | None = None,
 ) -> list[Model]:
-    """Fit several networks, each as `xbinn.science.fitting.fit_sites` does.
+    """Fit several models, each as `xbinn.fit` does.
 
     With a distributed client each fit is a task, and the sites travel to every worker once. A
     worker with several threads still makes one fit at a time. Without a client fits follow each
@@ -174,6 +175,37 @@ def run_fits(
     return [results[number] for number in range(len(parts))]
 
 
+def fit_ensemble(
+    sites: Sites,
+    covariates: CovariateSpec,
+    settings: FitSettings,
+    *,
+    device: str,
+    report: Callable[[int], None] | None = None,
+) -> Model:
+    """Fit ``settings.members`` networks, each as an independent task.
+
+    Members have weights, batches, dropout and validation blocks of their own, so that together
+    they learn from all sites.
+
+    Parameters
+    ----------
+    sites, covariates
+        As for `fit_many`.
+    settings : FitSettings
+        Of all members; its seed is that of the first.
+    device, report
+        As for `fit_many`.
+
+    Returns
+    -------
+    Model
+        With all members; with seeds, the same on any number of workers.
+    """
+    each = member_settings(settings)
+    return join(fit_many(sites, covariates, each, device=device, report=report))
+
+
 def _chosen(
     name: str, what: str, size: int, n_fits: int, given: Sequence[np.ndarray] | None
 ) -> Sequence[np.ndarray | None]:
@@ -197,11 +229,12 @@ def _run(shared: _Shared[Any, ResultT], number: int, part: Any) -> ResultT:
 
 
 def _fit(sites: Sites, covariates: CovariateSpec, own: _Own, device: torch.device) -> Model:
-    """Fit one network to its part of the sites."""
+    """Fit one network, or the members of an ensemble in turn, to its part of the sites."""
     if own.among is not None or own.samples is not None:
         everywhere = np.ones(sites.n_sites, dtype=bool)
         sites = sites.select(everywhere if own.among is None else own.among, own.samples)
-    return fit_sites(sites, covariates, own.settings, device=device)
+    each = member_settings(own.settings)
+    return join([fit_sites(sites, covariates, one, device=device) for one in each])
 
 
 def _named(error: BaseException, place: str) -> XbinnError:
