@@ -63,6 +63,18 @@ def test_predict_verify_repair(folder, tmp_path):
     assert "True" in run("verify", store).stdout
 
 
+def test_samples_of_the_posterior(folder, tmp_path):
+    more = ("--samples", 4, "--seed", 1, "--quantiles", 0.1, "--quantiles", 0.9, "--outputs", "soc")
+    said = predict(folder, tmp_path / "out.zarr", *more)
+    assert said.exit_code == 0, said.output
+    found = xr.open_zarr(tmp_path / "out.zarr", consolidated=False)
+    assert list(found["quantile"].values) == [0.1, 0.9]
+    assert "4 posterior samples (Monte Carlo dropout, seed 1)" in found.attrs["source"]
+    alone = predict(folder, tmp_path / "no.zarr", "--seed", 1)
+    assert alone.exit_code == 1
+    assert "samples=0 asks for none" in alone.stderr
+
+
 def test_check(folder, tmp_path):
     said = run(
         "check", "--data", folder / "grid.nc", "--profiles", folder / "profiles.nc", "--json"

@@ -61,6 +61,9 @@ def fit(data: str, profiles: str, to: str, device: str, **settings: Any) -> Resu
 @_DATA
 @click.option("--to", required=True, type=click.Path(), help="Result: .zarr or .nc.")
 @click.option("--outputs", multiple=True, type=click.Choice(OUTPUT_GROUPS), help="May be repeated.")
+@click.option("--samples", type=int, help="Samples of the posterior. Default: none.")
+@click.option("--quantiles", type=float, multiple=True, help="Of the samples; may be repeated.")
+@click.option("--seed", type=int, help="Of the samples.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @click.option("--chunks", type=Sizes(), help="Cells of a stored chunk.")
 @click.option("--shards", type=Sizes(), help="Cells of a shard, which holds whole chunks.")
@@ -73,6 +76,9 @@ def predict(
     data: str,
     to: str,
     outputs: tuple[str, ...],
+    samples: int | None,
+    quantiles: tuple[float, ...],
+    seed: int | None,
     overwrite: bool,
     chunks: dict[str, int] | None,
     shards: dict[str, int] | None,
@@ -86,6 +92,7 @@ def predict(
             xbinn.datasets.open_grid(data),
             xbinn.load(model),
             outputs=outputs or OUTPUT_GROUPS,  # type: ignore[arg-type]
+            **given({"samples": samples, "quantiles": quantiles, "seed": seed}),
             to=to,
             overwrite=overwrite,
             chunks=chunks,

@@ -24,7 +24,7 @@ def learnt_functions(model: Model, *, points: int = POINTS) -> dict[str, xr.Data
     Parameters
     ----------
     model : Model
-        Fitted with ``encoder="spline"``.
+        Fitted with ``encoder="spline"``; of an ensemble the first member is taken.
     points : int
         At which the functions of numeric covariates are evaluated, over the range of the training
         cells inside the clips.
