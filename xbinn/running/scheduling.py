@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future as LocalFuture
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import dask
-from distributed import Client, WorkerPlugin
+from distributed import CancelledError, Client, WorkerPlugin
 
 from xbinn.errors import JobError
 from xbinn.running.resources import workers
@@ -165,10 +165,19 @@ def _on_cluster(
             return 1 if alone else WAITING_PER_THREAD * watch.threads()
 
         for number, future in _as_finished(submit, numbers, most, watch.look):
-            if future.status == "cancelled":
-                raise watch.lost()
-            error = future.exception() if future.status == "error" else None
-            yield Outcome(number, None if error else future.result(), error)
+            yield _fetched(number, future, watch)
+
+
+def _fetched(number: int, future: Any, watch: "_Watch") -> Outcome[Any]:
+    if future.status == "cancelled":
+        raise watch.lost()
+    if future.status == "error":
+        return Outcome(number, None, future.exception())
+    try:
+        return Outcome(number, future.result(), None)
+    except (OSError, CancelledError) as error:
+        # Of the task it would be its outcome: this is the scheduler's end, while it was asked.
+        raise watch.lost() from error
 
 
 @contextmanager
@@ -179,7 +188,9 @@ def _sharing(client: Client, shared: Any) -> Iterator[str]:
         yield job
     finally:
         if client.status == "running":
-            client.unregister_worker_plugin(name=job)
+            # A scheduler that has just been lost has nothing to forget.
+            with suppress(OSError):
+                client.unregister_worker_plugin(name=job)
 
 
 class _Watch:
@@ -197,7 +208,10 @@ class _Watch:
     def look(self) -> None:
         if self.client.status != "running":
             raise self.lost()
-        here = workers(self.client)
+        try:
+            here = workers(self.client)
+        except OSError as error:
+            raise self.lost() from error
         if here:
             self._seen = time.monotonic()
             self._threads = sum(worker["nthreads"] for worker in here.values())
