@@ -1,15 +1,11 @@
 """A small job, its undisturbed result, and ways to run it in processes that can be killed."""
 
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import xarray as xr
-from fault_helpers import CHUNKS, SECONDS, Chunks, chunk_files
+from fault_helpers import CHUNKS, Chunks, Started, chunk_files, run_job
 
 import xbinn
 from xbinn.testing import small_grid, small_profiles
@@ -45,37 +41,14 @@ def undisturbed(folder, model) -> Chunks:
 
 
 @pytest.fixture
-def start(folder, tmp_path) -> Callable[..., subprocess.Popen]:
+def start(folder, tmp_path) -> Iterator[Callable[..., Started]]:
     """Start the job in a process of its own, after some lines that prepare a fault."""
     running = []
 
-    def run(
-        fault: str = "", *, scheduler: str = "synchronous", to: str = "out.zarr"
-    ) -> subprocess.Popen:
-        code = f"""
-import os, signal, sys, time, dask, xarray as xr, xbinn
-from xbinn.running import job, ledger, scheduling, store, tile
-if __name__ == "__main__":
-    # Whoever runs the tests in the background hands down that it is ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    dask.config.set(scheduler={scheduler!r})
-    grid = xr.open_zarr({str(folder / "grid.zarr")!r}, consolidated=False, decode_coords="all")
-    model = xbinn.load({str(folder / "m.xbinn")!r})
-{"".join(f"    {line}" + chr(10) for line in fault.splitlines())}
-    xbinn.predict(grid, model, to={str(tmp_path / to)!r}, chunks={CHUNKS!r})
-"""
-        process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        running.append(process)
-        return process
+    def run(fault: str = "", *, scheduler: str = "synchronous", to: str = "out.zarr") -> Started:
+        running.append(Started(run_job, str(folder), str(tmp_path / to), fault, scheduler))
+        return running[-1]
 
     yield run
     for process in running:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=SECONDS)
+        process.stop()
