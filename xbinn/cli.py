@@ -63,6 +63,8 @@ def fit(data: str, profiles: str, to: str, device: str, **settings: Any) -> Resu
 @click.option("--outputs", multiple=True, type=click.Choice(OUTPUT_GROUPS), help="May be repeated.")
 @click.option("--samples", type=int, help="Samples of the posterior. Default: none.")
 @click.option("--quantiles", type=float, multiple=True, help="Of the samples; may be repeated.")
+@click.option("--reduce/--no-reduce", default=True, help="Sum samples up, or keep them all.")
+@click.option("--dropout/--no-dropout", default=True, help="Sample dropout, or members alone.")
 @click.option("--seed", type=int, help="Of the samples.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @click.option("--chunks", type=Sizes(), help="Cells of a stored chunk.")
@@ -78,6 +80,8 @@ def predict(
     outputs: tuple[str, ...],
     samples: int | None,
     quantiles: tuple[float, ...],
+    reduce: bool,
+    dropout: bool,
     seed: int | None,
     overwrite: bool,
     chunks: dict[str, int] | None,
@@ -93,6 +97,8 @@ def predict(
             xbinn.load(model),
             outputs=outputs or OUTPUT_GROUPS,  # type: ignore[arg-type]
             **given({"samples": samples, "quantiles": quantiles, "seed": seed}),
+            reduce=reduce,
+            dropout=dropout,
             to=to,
             overwrite=overwrite,
             chunks=chunks,
