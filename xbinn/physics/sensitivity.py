@@ -76,6 +76,21 @@ def layer_elasticity(state: SteadyState, parameters: Tensor) -> Tensor:
     return torch.stack(by_layer, dim=1)
 
 
+def layer_derivative(
+    state: SteadyState,
+    parameters: Tensor,  # (parameter, n), the leaf that the state was made of
+) -> Tensor:
+    """Derive the SOC density of each layer, (parameter, layer, n) [gC m-3 per unit of parameter].
+
+    One backward pass a layer; the graph is kept.
+    """
+    by_layer = [
+        torch.autograd.grad(density.sum(), parameters, retain_graph=True)[0]
+        for density in state.soc.unbind(0)
+    ]
+    return torch.stack(by_layer, dim=1)
+
+
 def group_change(by_parameter: Tensor) -> Tensor:
     """Sum elasticities over the parameters of each process, (parameter, n) -> (process, n)."""
     return torch.stack([ordered_sum(by_parameter[rows]) for rows in GROUPS.values()])

@@ -12,7 +12,7 @@ from xbinn.labels.covariates import CovariateSpec
 from xbinn.labels.sites import Sites
 from xbinn.labels.spatial_blocks import spatial_blocks
 from xbinn.learning.encoders import build_encoder
-from xbinn.learning.model import BINN, StateT
+from xbinn.learning.model import BINN, ForcingT, StateT
 from xbinn.learning.observation import observation_weights
 from xbinn.learning.training import (
     History,
@@ -83,12 +83,24 @@ def train_network(
 ) -> History:
     """Train any network whose process model takes this forcing; it ends on the CPU."""
     dtype = check_dtype(settings.dtype)
-    network.to(device=device)
-    network.encoder.to(dtype=dtype)
     data = training_data(prepared.sites, settings.bedrock, settings.observation, dtype, device)
+    return train_on(network, data, prepared.held_out, settings, progress=progress)
+
+
+def train_on(
+    network: BINN[ForcingT, StateT],
+    data: TrainingData[ForcingT],
+    held_out: np.ndarray,  # (site,) boolean
+    settings: FitSettings,
+    *,
+    progress: Progress | None = None,
+) -> History:
+    """Train any network on the device of its data; it ends on the CPU."""
+    device = data.numeric.device
+    network.to(device=device)
+    network.encoder.to(dtype=check_dtype(settings.dtype))
     inside, outside = (
-        torch.from_numpy(np.flatnonzero(which)).to(device)
-        for which in (~prepared.held_out, prepared.held_out)
+        torch.from_numpy(np.flatnonzero(which)).to(device) for which in (~held_out, held_out)
     )
     validation = data.select(outside) if len(outside) else None
     history = train(network, data.select(inside), validation, settings.options, progress=progress)

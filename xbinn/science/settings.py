@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar, get_args
 import torch
 from torch import nn
 
+from xbinn import options as defaults
 from xbinn.errors import InputError, UnitsError
 from xbinn.labels.units import conversion
 from xbinn.learning.encoders import MODULE, ModuleEncoder
@@ -60,24 +61,24 @@ class FitSettings:
 
 def fit_settings(
     *,
-    prior: Prior,
-    bedrock: Bedrock,
-    encoder: EncoderName | nn.Module,
-    constraint: Constraint | None,
-    hidden: int | Sequence[int],
-    dropout: float,
-    observation: Observation,
-    loss: LossName,
-    regularization: float,
-    validation: Validation | None,
-    block_size: float | str,
-    epochs: int,
-    patience: int,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    seed: int | None,
-    dtype: Dtype,
+    prior: Prior = "binn",
+    bedrock: Bedrock = "closed",
+    encoder: EncoderName | nn.Module = "mlp",
+    constraint: Constraint | None = None,
+    hidden: int | Sequence[int] = defaults.HIDDEN,
+    dropout: float = defaults.DROPOUT,
+    observation: Observation = "layer_mean",
+    loss: LossName = "log_smooth_l1",
+    regularization: float = defaults.REGULARIZATION,
+    validation: Validation | None = "spatial_blocks",
+    block_size: float | str = defaults.BLOCK_SIZE,
+    epochs: int = defaults.EPOCHS,
+    patience: int = defaults.PATIENCE,
+    batch_size: int = defaults.BATCH_SIZE,
+    learning_rate: float = defaults.LEARNING_RATE,
+    weight_decay: float = defaults.WEIGHT_DECAY,
+    seed: int | None = None,
+    dtype: Dtype = "float32",
     tolerance: float | None = None,
     covariates: Sequence[str] | None = None,
     categorical: Sequence[str] | None = None,
