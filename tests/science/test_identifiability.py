@@ -177,7 +177,7 @@ def test_what_cannot_be_used_is_refused(grid, profiles):
     with pytest.raises(InputError, match="tau are no parameters"):
         identifiability(grid, middle(), profiles, unknown=["tau"])
     nowhere = middle().map(lambda da: da * xr.full_like(grid["land_fraction"], np.nan))
-    with pytest.raises(InputError, match="parameters are missing in all .* cells with profiles"):
+    with pytest.raises(InputError, match=r"parameters are missing in all .* cells with profiles"):
         identifiability(grid, nowhere, profiles)
 
 

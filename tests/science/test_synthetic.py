@@ -125,7 +125,7 @@ def test_noise_has_the_relative_spread_that_was_asked_for(sites, spec):
 def test_what_cannot_be_used_is_refused(sites, spec):
     with pytest.raises(InputError, match="kind='cubic' is not known: choose one of linear"):
         true_functions(sites, spec, kind="cubic", prior="binn", seed=0)
-    with pytest.raises(InputError, match="noise=0.7 must be a relative error from 0 to 0.6"):
+    with pytest.raises(InputError, match=r"noise=0\.7 must be a relative error from 0 to 0\.6"):
         observed_sites(sites, np.ones((21, sites.n_sites)), noise=0.7, seed=0, **KEPT)
     one = sites.select(np.arange(sites.n_sites) == 0)
     with pytest.raises(InputError, match="numeric covariates varies among the 1 sites"):
