@@ -14,14 +14,24 @@ from xbinn.plotting.agreement import plot_agreement
 from xbinn.plotting.captions import add_caption
 from xbinn.plotting.functions import plot_functions
 from xbinn.plotting.maps import plot_map, plot_processes
+from xbinn.plotting.recovery import (
+    plot_loadings,
+    plot_recovered_processes,
+    plot_recovery,
+    plot_spectrum,
+)
 from xbinn.plotting.training import plot_training
 
 __all__ = [
     "add_caption",
     "plot_agreement",
     "plot_functions",
+    "plot_loadings",
     "plot_map",
     "plot_processes",
+    "plot_recovered_processes",
+    "plot_recovery",
+    "plot_spectrum",
     "plot_training",
 ]
 
