@@ -92,5 +92,5 @@ demo-smoke: $(STAMP) ## The demo in small, as a test of the whole path
 
 .PHONY: clean
 clean: ## Remove what was built, .venv included
-	rm -rf $(VENV) build dist demo_output docs/_build docs/reference/generated \
+	rm -rf $(VENV) build dist demo_output recovery_output docs/_build docs/reference/generated \
 	  .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

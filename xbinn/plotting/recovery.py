@@ -147,8 +147,10 @@ def plot_spectrum(
     caption : str, optional
         Where places and depths come from; it follows the description of the figure.
     """
-    with style():
-        figure = new_figure(3.2, title or "What profiles can tell of parameters", width=WIDTH)
+    rows = math.ceil(found.sizes["case"] / 2)
+    with style(small=True):
+        heading = title or "What profiles can tell of parameters"
+        figure = new_figure(3.4 + 0.18 * rows, heading, width=WIDTH)
         ax = figure.add_subplot()
         for number, case in enumerate(found["case"].values):
             values = found["eigenvalue"].sel(case=case).dropna("mode")
@@ -181,8 +183,10 @@ def plot_spectrum(
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(
             title="case: combinations constrained (effective rank)",
-            loc="upper left",
-            bbox_to_anchor=(0.0, -0.2),
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=2,
+            fontsize=7.0,
             frameon=False,
         )
         add_caption(
