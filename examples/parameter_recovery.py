@@ -25,7 +25,7 @@ from xbinn.plotting import (
     plot_recovery,
     plot_spectrum,
 )
-from xbinn.science.identifiability import PRIOR_DOMINATED
+from xbinn.science.information import PRIOR_DOMINATED
 from xbinn.science.recovery import SUBSET, Case, recover_parameters
 from xbinn.science.recovery_scores import SCORES
 

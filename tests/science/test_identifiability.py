@@ -11,12 +11,12 @@ from xbinn.labels.covariates import CovariateSpec
 from xbinn.labels.sites import gather_sites
 from xbinn.parameters import PARAMETER_NAMES, prior_bounds
 from xbinn.science.fitting import usable_sites
-from xbinn.science.identifiability import (
+from xbinn.science.identifiability import identifiability
+from xbinn.science.information import (
     Information,
     effective_rank,
     fisher_information,
     function_index,
-    identifiability,
     identifiability_index,
     observation_jacobian,
 )

@@ -9,8 +9,9 @@ from torch import nn
 
 from xbinn.errors import InputError
 from xbinn.parameters import PARAMETER_NAMES
-from xbinn.science import recovery
-from xbinn.science.recovery import RECOVERED_PROCESSES, SUBSET, Case, recover_parameters
+from xbinn.science import recovery_case
+from xbinn.science.recovery import SUBSET, Case, recover_parameters
+from xbinn.science.recovery_case import RECOVERED_PROCESSES
 from xbinn.science.recovery_scores import SCORES, Recovered, _compare, label_recovery
 from xbinn.testing import small_grid, small_profiles
 
@@ -77,13 +78,13 @@ def test_intervals_hold_the_estimates_and_lie_in_the_prior(found):
 
 def test_known_parameters_are_not_in_the_fit(data, monkeypatch):
     seen = []
-    whole = recovery.BINN
+    whole = recovery_case.BINN
 
     def spy(encoder, process, *, prior):
         seen.append((encoder.config["n_outputs"], process.unknown))
         return whole(encoder, process, prior=prior)
 
-    monkeypatch.setattr(recovery, "BINN", spy)
+    monkeypatch.setattr(recovery_case, "BINN", spy)
     recover_parameters(*data, cases=CASES[1:], samples=2, fit={**FIT, "epochs": 1}, device="cpu")
     assert seen == [(len(SUBSET), SUBSET)]
 

@@ -22,7 +22,7 @@ from xbinn.plotting.captions import (
     style,
     wrap,
 )
-from xbinn.science.identifiability import PRIOR_DOMINATED, PRIOR_PRECISION
+from xbinn.science.information import PRIOR_DOMINATED, PRIOR_PRECISION
 
 _BLUE: Final = "#0072B2"
 _VERMILION: Final = "#D55E00"
