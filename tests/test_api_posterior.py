@@ -1,10 +1,12 @@
 """Samples of the posterior through the public functions: coherent, reproducible, labelled."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import dask
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from dask.distributed import Client, LocalCluster
 
@@ -133,6 +135,42 @@ def test_labels(summary: xr.Dataset, samples: xr.Dataset) -> None:
     assert "6 posterior samples (Monte Carlo dropout, seed 0)" in summary.attrs["source"]
     assert list(samples["sample"].values) == list(range(SAMPLES))
     assert summary["status"].dims == ("lat", "lon")
+
+
+def test_observations_scatter_more_than_their_mean(
+    model: xbinn.Model, samples: xr.Dataset, summary: xr.Dataset
+) -> None:
+    found = summary["soc_observation_quantile"]
+    assert found.dims == ("quantile", "depth", "lat", "lon")
+    assert found.attrs["units"] == "kg m-3"
+    assert found.attrs["comment"] == "includes observation noise"
+    assert "soc_observation_quantile" in summary["soc"].attrs["ancillary_variables"]
+    np.testing.assert_array_equal(found.isnull(), summary["soc_quantile"].isnull())
+    of_mean = summary["soc_quantile"]
+    wide, narrow = (q.sel(quantile=0.95) / q.sel(quantile=0.05) for q in (found, of_mean))
+    # Without carbon input there is nothing to scatter.
+    assert bool((wide > narrow).where(of_mean.min("quantile") > 0.0, True).all())
+    # By brute force in one cell and layer: samples times noise.
+    drawn = samples["soc"].isel(depth=2).sel(lat=summary.lat[1], lon=summary.lon[1]).values
+    noise = model.predictor.noise
+    assert noise is not None
+    middle = float(summary["depth_bnds"].isel(depth=2).mean())
+    scale = float(noise.scale(torch.tensor([middle])))
+    made = drawn[:, None] * np.exp(
+        np.random.default_rng(0).logistic(0.0, scale, (SAMPLES, 200_000))
+    )
+    here = found.isel(depth=2, lat=1, lon=1)
+    np.testing.assert_allclose(here, np.quantile(made, here["quantile"]), rtol=0.01)
+
+
+def test_a_model_without_noise_says_nothing_of_observations(
+    grid: xr.Dataset, model: xbinn.Model
+) -> None:
+    silent = replace(model, predictor=replace(model.predictor, noise=None))
+    with pytest.raises(InputError, match=r"without observation noise.*fit it again"):
+        xbinn.predict(grid, silent, samples=SAMPLES)
+    assert "cSoil" in xbinn.predict(grid, silent, samples=SAMPLES, reduce=False)
+    assert "q10" in xbinn.predict(grid, silent, samples=SAMPLES, outputs=["parameters"])
 
 
 def test_totals_of_coherent_samples(samples: xr.Dataset) -> None:

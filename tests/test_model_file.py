@@ -88,7 +88,7 @@ def test_the_file_explains_itself(model, path):
     meta = json.loads(json.loads(payload[8 : 8 + length])["__metadata__"]["xbinn"])
     assert {
         "encoder", "members", "covariates", "prior", "bedrock", "parameter_table", "xbinn_version",
-        "settings", "record", "training_data",
+        "settings", "record", "training_data", "observation_noise",
     } == set(meta)  # fmt: skip
     assert len(meta["training_data"]["fingerprint"]) == 64
     assert meta["covariates"]["numeric"][0] == ["annual_mean_temperature", "degC"]
@@ -245,6 +245,16 @@ def test_a_changed_parameter_table_changes_the_digest(path, monkeypatch):
             xbinn.load(path)
     finally:
         predictor.parameter_table_digest.cache_clear()
+
+
+def test_the_noise_of_observations_is_kept(model, path):
+    assert xbinn.load(path).predictor.noise == model.predictor.noise
+    assert "noise" in repr(model)
+
+
+def test_a_model_saved_before_noise_was_learnt_is_still_read(path):
+    old = xbinn.load(rewritten(path, lambda meta: meta.pop("observation_noise")))
+    assert old.predictor.noise is None
 
 
 @pytest.mark.parametrize("part", ["settings", "record", "training_data"])

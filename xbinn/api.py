@@ -122,8 +122,9 @@ def fit(
     regularization : float
         Weight of mean(cosh(10 (u - 0.5)) - 1), which keeps parameters off the ends of the prior.
     validation : {"spatial_blocks", "random"} or None
-        How to hold out 15 % of the cells, over the range of ln SOC, to decide when to stop; None
-        trains for all epochs.
+        How to hold out 15 % of the cells, over the range of ln SOC, to decide when to stop and to
+        learn the noise of observations; None trains for all epochs, and the noise is that of the
+        training samples, too small for others.
     block_size : float or str
         Edge of a validation block in degrees, or as "200 km" in an equal-area projection.
     tolerance : float, optional

@@ -152,6 +152,8 @@ class Model:
         }
         if self.members > 1:
             rows["members"] = str(self.members)
+        if self.predictor.noise is not None:
+            rows["noise"] = self.predictor.noise.describe()
         epochs = [len(record["training_loss"]) for record in self.record]
         best = [int(record["best_epoch"]) for record in self.record]
         rows["epochs"] = f"{_listed(epochs)}, best {_listed([b + 1 for b in best])}"

@@ -17,7 +17,7 @@ from xbinn.options import OutputGroup
 from xbinn.running.block import predict_block
 from xbinn.running.layout import Layout
 from xbinn.running.resources import check_device
-from xbinn.science.sampling import posterior_of
+from xbinn.science.sampling import check_noise, posterior_of
 from xbinn.stored import predict_to_store
 from xbinn.variables import OUTPUT_GROUPS
 
@@ -87,13 +87,16 @@ def predict(
         ``cSoilAbove1m`` (*space) [kg m-2], and ``status``; NaN where status is not 0 and below
         bedrock. Coordinates and CRS are those of ``ds``. With samples ``<name>`` is their mean,
         ``<name>_std`` their standard deviation, and ``<name>_quantile`` has a dimension
-        ``quantile``: of the modelled mean, observation noise is not in it. Each variable is summed
-        up by itself, so mean SOC is not the SOC of mean parameters.
+        ``quantile``: of the modelled mean, observation noise is not in it.
+        ``soc_observation_quantile`` (quantile, depth, *space) [kg m-3] is of what a soil sample of
+        each layer would show, noise included. Each variable is summed up by itself, so mean SOC is
+        not the SOC of mean parameters.
 
     Raises
     ------
     InputError
-        If covariates or forcing are missing or cannot be used; values are seen when computed.
+        If covariates or forcing are missing or cannot be used (values are seen when computed), or
+        the model has no such samples, or no observation noise.
     DeviceError
         If the device is not there: here, or on any worker of the cluster.
     JobError
@@ -106,6 +109,8 @@ def predict(
         model, samples=samples, quantiles=quantiles, reduce=reduce, dropout=dropout, seed=seed
     )
     layout = Layout.of(outputs, posterior)
+    if layout.observations:
+        check_noise(model)
     check_device(device)
     sampled = "" if posterior is None else f", {posterior.describe()}"
     about = About(

@@ -19,6 +19,7 @@ PROCESS: Final = "process"
 PROFILE: Final = "profile"
 SAMPLE: Final = "sample"
 QUANTILE: Final = "quantile"
+OBSERVATION_QUANTILE: Final = "soc_observation_quantile"
 
 Role = Literal[
     "forcing",

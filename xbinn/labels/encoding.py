@@ -21,6 +21,7 @@ from xbinn.variables import (
     CONTROLLING_PROCESS,
     DEPTH,
     DEPTH_BOUNDS,
+    OBSERVATION_QUANTILE,
     PARAMETER,
     POOL,
     POOL_VARIABLES,
@@ -36,7 +37,6 @@ from xbinn.variables import (
 )
 
 CONVENTIONS: Final = "CF-1.11, ACDD-1.3"
-OBSERVATION_QUANTILE: Final = "soc_observation_quantile"
 
 _OUTPUTS: Final = {
     v.name: v for v in (*PROCESSES, *CARBON, *POOL_VARIABLES, *SENSITIVITY, STATUS, *APPLICABILITY)

@@ -112,7 +112,7 @@ def predict_block(
                 draws = np.empty((n_draws, *packed.shape), packed.dtype)
             draws[number] = packed
         assert draws is not None
-        return sum_up(draws, layout)
+        return sum_up(draws, layout, predictor.noise)
 
     with torch.inference_mode():
         for cells, values in within_memory(solve, block.steps(covered, n_draws), notes):

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
+from xbinn.constants import INTERFACE_DEPTH, N_LAYERS
+from xbinn.learning.noise import ObservationNoise
 from xbinn.running.layout import Layout
-from xbinn.variables import Status
+from xbinn.variables import OBSERVATION_QUANTILE, Status
 
 
-def sum_up(draws: np.ndarray, layout: Layout) -> np.ndarray:
+def sum_up(draws: np.ndarray, layout: Layout, noise: ObservationNoise | None = None) -> np.ndarray:
     """Sum up draws as a layout wants them.
 
     Parameters
@@ -17,6 +20,8 @@ def sum_up(draws: np.ndarray, layout: Layout) -> np.ndarray:
         (draw, channel, n), each packed by ``layout.one_draw``.
     layout : Layout
         Without a posterior the mean of the draws is returned.
+    noise : ObservationNoise, optional
+        Needed where the layout has quantiles of observations.
 
     Returns
     -------
@@ -43,6 +48,11 @@ def sum_up(draws: np.ndarray, layout: Layout) -> np.ndarray:
                 packed[where] = quantiles_of(values, posterior.quantiles)
             else:
                 packed[where] = values
+    if posterior is not None and layout.observations:
+        assert noise is not None  # `xbinn.predict` has asked for it
+        target = {o.name: o.channels for o in layout.outputs}[OBSERVATION_QUANTILE]
+        soc = {o.name: o.channels for o in layout.one_draw.outputs}["soc"]
+        packed[target] = _observations(draws[:, soc], posterior.quantiles, noise)
     packed[:-1, status != int(Status.VALID)] = np.nan
     packed[-1] = status
     return packed
@@ -57,6 +67,23 @@ def _places(layout: Layout, outer: int, start: int) -> list[slice]:
         places += [slice(start + channel, end, width) for channel in range(width)]
         start = end
     return places
+
+
+def _observations(
+    soc: np.ndarray, quantiles: Sequence[float], noise: ObservationNoise
+) -> np.ndarray:
+    """Quantiles of an observation of each layer, from draws (draw, layer, n), (row, n).
+
+    A layer is taken for a sample of its whole interval.
+    """
+    found = np.empty((len(quantiles), *soc.shape[1:]), soc.dtype)
+    edges = (0.0, *INTERFACE_DEPTH[:N_LAYERS])
+    for layer in range(N_LAYERS):
+        middle = 0.5 * (edges[layer] + edges[layer + 1])
+        depth = torch.full((soc.shape[2],), middle, dtype=torch.float64)
+        drawn = torch.from_numpy(soc[:, layer])
+        found[:, layer] = noise.quantiles(quantiles, drawn, depth).numpy()
+    return found.reshape(-1, soc.shape[2])
 
 
 def quantiles_of(values: np.ndarray, quantiles: Sequence[float]) -> np.ndarray:

@@ -16,6 +16,7 @@ from xbinn.variables import (
     CONTROLLING_PROCESS,
     DEPTH,
     ELASTICITY,
+    OBSERVATION_QUANTILE,
     OUTPUT_GROUPS,
     PARAMETER,
     POOL,
@@ -129,6 +130,12 @@ class Layout:
         """Layout of a single draw: of a sample, or of a network alone."""
         return Layout(self.groups)
 
+    @property
+    def observations(self) -> bool:
+        """Whether quantiles of observations are among the outputs: wherever those of SOC are."""
+        posterior = self.posterior
+        return posterior is not None and posterior.reduce and "soc" in self.groups
+
     @cached_property
     def outputs(self) -> tuple[Output, ...]:
         """All outputs in the order of their channels; `status` is the last."""
@@ -155,6 +162,8 @@ class Layout:
                     *((f"{name}_std", dims) for name, dims in named),
                     *((f"{name}_quantile", (QUANTILE, *dims)) for name, dims in named),
                 ]
+                if self.observations:
+                    named.append((OBSERVATION_QUANTILE, (QUANTILE, DEPTH)))
             else:
                 named = [(name, (SAMPLE, *dims)) for name, dims in named]
         outputs, start = [], 0

@@ -17,6 +17,7 @@ from xbinn.errors import InputError, ModelFileError
 from xbinn.labels.covariates import CovariateSpec
 from xbinn.learning.encoders import MODULE, ModuleEncoder, build_encoder
 from xbinn.learning.model import BINN
+from xbinn.learning.noise import ObservationNoise
 from xbinn.learning.posterior import sample_dropout
 from xbinn.options import Bedrock
 from xbinn.parameters import Prior
@@ -45,12 +46,15 @@ class Predictor:
         Bounds of the parameters.
     bedrock : {"closed", "published"}
         Treatment of bedrock.
+    noise : ObservationNoise, optional
+        What an observation shows beside what is modelled; None where it was never learnt.
     """
 
     networks: tuple[Network, ...]
     covariates: CovariateSpec
     prior: Prior
     bedrock: Bedrock
+    noise: ObservationNoise | None = None
 
     @property
     def network(self) -> Network:
@@ -82,6 +86,7 @@ class Predictor:
             "covariates": asdict(self.covariates),
             "prior": self.prior,
             "bedrock": self.bedrock,
+            "observation_noise": None if self.noise is None else asdict(self.noise),
             "parameter_table": parameter_table_digest(),
         }
 
@@ -148,6 +153,7 @@ def from_artefact(saved: artefact.Artefact, module: nn.Module | None = None) -> 
             categorical=tuple((str(n), tuple(map(int, c))) for n, c in spec["categorical"]),
         )
         networks = tuple(_members(saved, module))
+        noise = _noise(meta.get("observation_noise"))
     except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:
         if module is not None:
             raise ModelFileError(
@@ -158,8 +164,14 @@ def from_artefact(saved: artefact.Artefact, module: nn.Module | None = None) -> 
             f"model {saved.sha256[:12]} is incomplete ({error}): save it again"
         ) from error
     return Predictor(
-        networks, covariates, cast(Prior, meta["prior"]), cast(Bedrock, meta["bedrock"])
+        networks, covariates, cast(Prior, meta["prior"]), cast(Bedrock, meta["bedrock"]), noise
     )
+
+
+def _noise(saved: Mapping[str, Any] | None) -> ObservationNoise | None:
+    if saved is None:
+        return None
+    return ObservationNoise(**{**saved, "widened": tuple(saved["widened"])})
 
 
 def _members(saved: artefact.Artefact, module: nn.Module | None) -> Iterator[Network]:

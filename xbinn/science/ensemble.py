@@ -16,6 +16,7 @@ from xbinn.labels.covariates import CovariateSpec
 from xbinn.learning.encoders import ConstantEncoder
 from xbinn.model import Model
 from xbinn.running.predictor import Network, Predictor
+from xbinn.science.noise import mean_noise
 from xbinn.science.settings import FitSettings
 
 
@@ -65,6 +66,7 @@ def join(models: Sequence[Model]) -> Model:
             first.predictor,
             networks=tuple(_recoded(m.predictor, together) for m in models),
             covariates=together,
+            noise=mean_noise([m.predictor.noise for m in models]),
         ),
         settings=first.settings | {"members": len(models)},
         record=[record for m in models for record in m.record],

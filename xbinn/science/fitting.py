@@ -13,6 +13,7 @@ from xbinn.labels.sites import Sites
 from xbinn.labels.spatial_blocks import spatial_blocks
 from xbinn.learning.encoders import build_encoder
 from xbinn.learning.model import BINN, ForcingT, StateT
+from xbinn.learning.noise import ObservationNoise
 from xbinn.learning.observation import observation_weights
 from xbinn.learning.training import (
     History,
@@ -30,6 +31,7 @@ from xbinn.running.predictor import Network, Predictor, for_inference
 from xbinn.running.tensors import as_tensor, pack_forcing
 from xbinn.science.crossvalidation import VALIDATIONS, hold_out
 from xbinn.science.metrics import on_scale
+from xbinn.science.noise import middle_depth, noise_of
 from xbinn.science.settings import FitSettings, check_dtype, recorded
 
 VALIDATION_FRACTION: Final = 0.15
@@ -140,8 +142,9 @@ def fit_sites(
     )
     history = train_network(network, prepared, settings, device=device, progress=progress)
     used = prepared.sites
+    noise = learnt_noise(network, prepared, settings)
     return Model(
-        Predictor((network,), prepared.covariates, settings.prior, settings.bedrock),
+        Predictor((network,), prepared.covariates, settings.prior, settings.bedrock, noise),
         settings=recorded(settings),
         record=[asdict(history)],
         training_data={
@@ -154,6 +157,15 @@ def fit_sites(
             "overlapping_samples": used.overlapping,
         },
     )
+
+
+def learnt_noise(network: Network, prepared: Prepared, settings: FitSettings) -> ObservationNoise:
+    """Learn the observation noise on the validation part, or on all sites where there is none."""
+    held_out, sites = prepared.held_out, prepared.sites
+    apart = sites.select(held_out) if held_out.any() else sites
+    dtype, cpu = check_dtype(settings.dtype), torch.device("cpu")
+    data = training_data(apart, settings.bedrock, settings.observation, dtype, cpu)
+    return noise_of(network, data, middle_depth(apart))
 
 
 def usable_sites(sites: Sites, prior: Prior, bedrock: Bedrock, observation: str) -> Sites:

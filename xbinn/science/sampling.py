@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from xbinn.errors import InputError
+from xbinn.learning.noise import ObservationNoise
 from xbinn.learning.posterior import has_dropout
 from xbinn.model import Model
 from xbinn.options import QUANTILES
@@ -65,6 +66,24 @@ def posterior_of(
             f"or with members={samples}, or ask for fewer"
         )
     return Posterior(int(samples), tuple(map(float, numbers)), int(seed), dropout, bool(reduce))
+
+
+def check_noise(model: Model) -> ObservationNoise:
+    """Return the observation noise of a model.
+
+    Raises
+    ------
+    InputError
+        If the model has none.
+    """
+    noise = model.predictor.noise
+    if noise is None:
+        raise InputError(
+            f"model {model.sha256[:12]} was saved without observation noise, so it says nothing of "
+            "observations: fit it again; without them, predict the samples themselves "
+            "(reduce=False), or outputs other than soc"
+        )
+    return noise
 
 
 def _whole(value: Any) -> bool:
