@@ -177,3 +177,8 @@ def test_a_module_of_the_users_needs_dropout_too(data):
     with pytest.raises(InputError, match="without dropout, no interval"):
         recover_parameters(*data, fit={"encoder": layers})
     assert torch.is_grad_enabled()
+
+
+def test_ensembles_are_refused(data):
+    with pytest.raises(InputError, match=r"members=2 \(must be 1: a case fits one network\)"):
+        recover_parameters(*data, fit={"members": 2})

@@ -181,6 +181,8 @@ def _checked(cases: Sequence[Case], samples: int, settings: FitSettings) -> tupl
         settings.module is None or not has_dropout(settings.module)
     ):
         problems.append(f"encoder {settings.encoder['encoder']!r} (without dropout, no interval)")
+    if settings.members > 1:
+        problems.append(f"members={settings.members} (must be 1: a case fits one network)")
     if problems:
         raise InputError(f"settings that cannot be used: {'; '.join(problems)}")
     return tuple(Case(c.kind, c.noise, check_unknown(tuple(c.unknown))) for c in cases)
