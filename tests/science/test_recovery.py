@@ -8,6 +8,7 @@ from distributed import Client
 from torch import nn
 
 from xbinn.errors import InputError
+from xbinn.labels.covariates import select_covariates
 from xbinn.parameters import PARAMETER_NAMES
 from xbinn.science import recovery_case
 from xbinn.science.recovery import SUBSET, Case, recover_parameters
@@ -87,6 +88,26 @@ def test_known_parameters_are_not_in_the_fit(data, monkeypatch):
     monkeypatch.setattr(recovery_case, "BINN", spy)
     recover_parameters(*data, cases=CASES[1:], samples=2, fit={**FIT, "epochs": 1}, device="cpu")
     assert seen == [(len(SUBSET), SUBSET)]
+
+
+def test_nothing_is_learnt_from_held_out_blocks(data, found, monkeypatch):
+    trained = []
+    whole = recovery_case.train_on
+
+    def spy(network, learnt, stop, settings):
+        trained.append(learnt)
+        return whole(network, learnt, stop, settings)
+
+    monkeypatch.setattr(recovery_case, "train_on", spy)
+    fit = {**FIT, "epochs": 1}
+    recover_parameters(*data, cases=CASES[:1], samples=2, fit=fit, device="cpu")
+    grid, _ = data
+    covariates = [n for n, _ in select_covariates(grid).numeric]
+    held = grid[covariates].sel(lat=found["lat"], lon=found["lon"]).to_array().values.T
+    (learnt,) = trained
+    assert learnt.n_sites == found.attrs["training_sites"]
+    assert len(learnt.observed) == found.attrs["training_samples"]
+    assert not {tuple(row) for row in held} & {tuple(row) for row in learnt.numeric.numpy()}
 
 
 def test_a_fit_comes_closer_to_the_truth_than_an_unfitted_network(data):

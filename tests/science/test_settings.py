@@ -31,6 +31,13 @@ def test_every_argument_of_the_fit_is_checked() -> None:
     assert set(inspect.signature(fit_settings).parameters) == arguments
 
 
+def test_defaults_are_those_of_the_fit() -> None:
+    ours, public = (inspect.signature(f).parameters for f in (fit_settings, xbinn.fit))
+    own = {"device"}  # on record only, and there as it was asked for
+    for name in set(ours) - own:
+        assert ours[name].default == public[name].default, name
+
+
 def test_what_is_recorded_survives_json() -> None:
     found = settings(
         covariates=np.array(["sand", "clay"]),
