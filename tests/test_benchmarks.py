@@ -40,6 +40,7 @@ def test_table_names_machine_and_versions():
     assert sum("forward" in line for line in lines) == 5
 
 
+@pytest.mark.slow
 def test_running_prints_ratios_and_what_a_job_of_many_tiles_does():
     command = [sys.executable, "-m", "benchmarks.running", "--smoke", "--json"]
     environment = {**os.environ, "XBINN_DATA": ""}

@@ -90,28 +90,32 @@ def predict_block(
     posterior = layout.posterior
     n_draws = len(predictor.networks) if posterior is None else posterior.samples
 
+    def draw(number: int, covariates: tuple[Tensor, Tensor], forcing: Forcing) -> np.ndarray:
+        """Pack one draw: a member, or a sample of the posterior."""
+        network = predictor.networks[number % len(predictor.networks)]
+        with (
+            drawing(posterior.seed, number)
+            if posterior is not None and posterior.dropout
+            else nullcontext()
+        ):
+            unit = network.encoder(*covariates)
+        # Rounded as they are returned: simulate gives the same SOC for them.
+        parameters = network.physical(unit).to(getattr(torch, dtype)).double()
+        state = network.process.steady_state(parameters, forcing)
+        return pack(parameters, state, layout.one_draw)
+
     def solve(cells: Cells) -> np.ndarray:
         forcing = block.forcing(cells, getattr(torch, dtype), where)
-        inputs = (
+        covariates = (
             as_tensor(np.ascontiguousarray(numeric[:, cells].T), torch.float64, where),
             as_tensor(np.ascontiguousarray(categorical[:, cells].T), None, where),
         )
-        draws = None
+        if n_draws == 1 and posterior is None:
+            return draw(0, covariates, forcing)
+        n_cells = len(covariates[0])
+        draws = np.empty((n_draws, layout.one_draw.n_channels, n_cells), dtype)
         for number in range(n_draws):
-            network = predictor.networks[number % len(predictor.networks)]
-            masked = posterior is not None and posterior.dropout
-            with drawing(posterior.seed, number) if posterior and masked else nullcontext():
-                unit = network.encoder(*inputs)
-            # Rounded as they are returned: simulate gives the same SOC for them.
-            parameters = network.physical(unit).to(getattr(torch, dtype)).double()
-            state = network.process.steady_state(parameters, forcing)
-            packed = pack(parameters, state, layout.one_draw)
-            if n_draws == 1 and posterior is None:
-                return packed
-            if draws is None:
-                draws = np.empty((n_draws, *packed.shape), packed.dtype)
-            draws[number] = packed
-        assert draws is not None
+            draws[number] = draw(number, covariates, forcing)
         return sum_up(draws, layout, predictor.noise)
 
     with torch.inference_mode():
