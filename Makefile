@@ -13,6 +13,9 @@ CONSTRAINTS := requirements/constraints.txt
 # For example PIP_FLAGS="--index-url ..." for a build of torch without CUDA.
 PIP_FLAGS ?=
 PYTEST_FLAGS ?=
+# Processes that share the tests: one a core, at most 8; PYTEST_WORKERS=0 for none.
+PYTEST_WORKERS ?= auto
+PYTEST_SHARED := -n $(PYTEST_WORKERS) --maxprocesses 8
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -49,18 +52,19 @@ demo: $(STAMP) ## Fit and predict; maps, scores and data in demo_output/
 
 .PHONY: test
 test: $(STAMP) ## Run the tests and the examples in docstrings
-	$(PYTHON) -m pytest -m "not slow" --ignore=tests/faults $(PYTEST_FLAGS)
+	$(PYTHON) -m pytest $(PYTEST_SHARED) --dist loadfile -m "not slow" --ignore=tests/faults \
+	  $(PYTEST_FLAGS)
 
 .PHONY: test-faults
 test-faults: $(STAMP) ## Kill, flip, tear and fill: what a tile job survives
-	$(PYTHON) -m pytest -m "not slow" tests/faults $(PYTEST_FLAGS)
+	$(PYTHON) -m pytest $(PYTEST_SHARED) -m "not slow" tests/faults $(PYTEST_FLAGS)
 
 .PHONY: check
 check: static test test-faults docs demo-smoke ## Everything that must pass before a change lands
 
 .PHONY: check-all
 check-all: static ## As check, with the slow tests
-	$(PYTHON) -m pytest $(PYTEST_FLAGS)
+	$(PYTHON) -m pytest $(PYTEST_SHARED) --dist loadfile $(PYTEST_FLAGS)
 	$(MAKE) docs demo-smoke
 
 .PHONY: bench

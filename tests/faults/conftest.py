@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
-from fault_helpers import CHUNKS, Chunks, Started, chunk_files, run_job
+from fault_helpers import CHUNKS, JOB, Chunks, Started, chunk_files, run_job
 
 import xbinn
 from xbinn.testing import small_grid, small_profiles
@@ -36,7 +36,7 @@ def grid(folder) -> xr.Dataset:
 def undisturbed(folder, model) -> Chunks:
     """Chunk files of a job that nothing happened to."""
     grid = xr.open_zarr(folder / "grid.zarr", consolidated=False, decode_coords="all")
-    xbinn.predict(grid, model, to=folder / "undisturbed.zarr", chunks=CHUNKS)
+    xbinn.predict(grid, model, to=folder / "undisturbed.zarr", **JOB)
     return chunk_files(folder / "undisturbed.zarr")
 
 

@@ -19,6 +19,8 @@ from xbinn.testing import small_grid
 
 CHUNKS = {"lat": 1, "lon": 2}
 """Of the small grid: tiles that do not divide it evenly."""
+JOB: dict[str, Any] = {"chunks": CHUNKS, "outputs": "soc"}
+"""Options of the job: as many arrays as a fault needs to be seen in, since each costs its file."""
 TILE = {"lat": 20, "lon": 20}
 """Of the grid that is 100 times as large as a tile."""
 SECONDS = 120
@@ -116,7 +118,7 @@ def run_job(folder: str, to: str, fault: str, scheduler: str) -> None:
     ready.dask.config.set(scheduler=scheduler)
     grid = ready.xr.open_zarr(f"{folder}/grid.zarr", consolidated=False, decode_coords="all")
     exec(fault, names)
-    ready.xbinn.predict(grid, ready.xbinn.load(f"{folder}/m.xbinn"), to=to, chunks=CHUNKS)
+    ready.xbinn.predict(grid, ready.xbinn.load(f"{folder}/m.xbinn"), to=to, **JOB)
 
 
 def run_dask(command: str, arguments: Sequence[str], fault: str = "") -> None:

@@ -28,7 +28,7 @@ def test_ctrl_c_of_the_command(folder, grid, model, undisturbed, tmp_path):
     chunks = ",".join(f"{dim}={n}" for dim, n in CHUNKS.items())
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW, "predict", "--model", folder / "m.xbinn",
-         "--data", folder / "grid.zarr", "--to", path, "--chunks", chunks],
+         "--data", folder / "grid.zarr", "--to", path, "--chunks", chunks, "--outputs", "soc"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -52,7 +52,7 @@ def test_ctrl_c_of_the_command(folder, grid, model, undisturbed, tmp_path):
     assert store.attributes(path)[store.STATUS_ATTRIBUTE] == store.INCOMPLETE
     assert not (tmp_path / "out.zarr.lock").exists()
     again = ["predict", "--model", folder / "m.xbinn", "--data", folder / "grid.zarr",
-             "--to", path, "--chunks", chunks]  # fmt: skip
+             "--to", path, "--chunks", chunks, "--outputs", "soc"]  # fmt: skip
     command = [sys.executable, "-c", "from xbinn.cli import main; main()", *again]
     subprocess.run(command, check=True, timeout=SECONDS, capture_output=True)
     assert xbinn.verify(path).sound

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from fault_helpers import CHUNKS, chunk_files
+from fault_helpers import CHUNKS, JOB, chunk_files
 
 import xbinn
 from xbinn.errors import InputError, JobError
@@ -29,7 +29,7 @@ def path(folder, undisturbed, tmp_path):
 
 
 def again(grid, model, path, **kwargs) -> xr.Dataset:
-    return xbinn.predict(grid, model, to=path, chunks=CHUNKS, **kwargs)
+    return xbinn.predict(grid, model, to=path, **{**JOB, **kwargs})
 
 
 # --- chunks -----------------------------------------------------------------------------------
@@ -51,7 +51,11 @@ DAMAGE = {
 
 @pytest.mark.parametrize(
     ("damage", "name"),
-    [*((d, "soc/c/0/1/1") for d in DAMAGE), ("deleted", "status/c/1/1"), ("flipped", "q10/c/1/1")],
+    [
+        *((d, "soc/c/0/1/1") for d in DAMAGE),
+        ("deleted", "status/c/1/1"),
+        ("flipped", "cSoil/c/1/1"),
+    ],
 )
 def test_a_damaged_chunk_is_found_and_mended(grid, model, path, undisturbed, damage, name):
     assert xbinn.verify(path).sound
@@ -129,8 +133,8 @@ def test_another_job_is_refused_with_both_values(grid, model, path, folder):
         (lambda: again(celsius, model, path), "TSOI was .* K, .* and is now .* degC"),
         (lambda: again(moved, model, path), "coordinate lat was 'sha256 .*' and is now"),
         (
-            lambda: again(grid, model, path, outputs="soc"),
-            "outputs was 'parameters, .*is now 'soc'",
+            lambda: again(grid, model, path, outputs="processes"),
+            "outputs was 'soc' and is now 'processes'",
         ),
         (
             lambda: xbinn.predict(grid, model, to=path, chunks={"lat": 2}),
@@ -360,14 +364,14 @@ def test_netcdf_is_made_whole_or_not_at_all(grid, model, tmp_path, monkeypatch):
             again(grid, model, path)
     assert not path.exists()
     xr.testing.assert_equal(
-        again(grid, model, path).compute(), xbinn.predict(grid, model).compute()
+        again(grid, model, path).compute(), xbinn.predict(grid, model, outputs="soc").compute()
     )
     assert [p.name for p in tmp_path.iterdir()] == ["out.nc"]
     before = path.stat().st_mtime_ns
     again(grid, model, path).close()
     assert path.stat().st_mtime_ns == before
     with pytest.raises(JobError, match=re.escape("was written by another job: outputs was")):
-        again(grid, model, path, outputs="soc")
+        again(grid, model, path, outputs="processes")
     xr.Dataset({"a": 1}).to_netcdf(tmp_path / "mine.nc")
     with pytest.raises(JobError, match="exists and is no result of a tile job"):
         again(grid, model, tmp_path / "mine.nc")

@@ -18,7 +18,7 @@ from distributed import (
     Worker,
     get_worker,
 )
-from fault_helpers import CHUNKS, chunk_files, lines, wait_for
+from fault_helpers import JOB, chunk_files, lines, wait_for
 
 import xbinn
 from xbinn.errors import JobError
@@ -54,7 +54,7 @@ MOMENTS = {
 
 
 def finish(grid, model, path) -> None:
-    out = xbinn.predict(grid, model, to=path, chunks=CHUNKS)
+    out = xbinn.predict(grid, model, to=path, **JOB)
     assert out.attrs[store.STATUS_ATTRIBUTE] == store.COMPLETE
     assert xbinn.verify(path).sound
 
@@ -93,8 +93,8 @@ def test_killed_while_netcdf_is_made(start, grid, model, tmp_path):
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "out.nc").exists()
     assert len(list(tmp_path.iterdir())) == 4  # store, ledger, lock, half a file
-    out = xbinn.predict(grid, model, to=tmp_path / "out.nc", chunks=CHUNKS).compute()
-    xr.testing.assert_equal(out, xbinn.predict(grid, model).compute())
+    out = xbinn.predict(grid, model, to=tmp_path / "out.nc", **JOB).compute()
+    xr.testing.assert_equal(out, xbinn.predict(grid, model, outputs="soc").compute())
     assert [p.name for p in tmp_path.iterdir()] == ["out.nc"]
 
 
@@ -119,7 +119,7 @@ def test_a_second_writer_is_refused_while_the_first_runs(start, grid, model, tmp
     with pytest.raises(
         JobError, match=rf"is being written by process {process.pid} of host .*since .*: wait"
     ):
-        xbinn.predict(grid, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
+        xbinn.predict(grid, model, to=tmp_path / "out.zarr", **JOB)
 
 
 def test_a_lock_of_another_host_is_explained(grid, model, tmp_path):
@@ -128,10 +128,10 @@ def test_a_lock_of_another_host_is_explained(grid, model, tmp_path):
     with pytest.raises(
         JobError, match=r"process 1 of host node7 since yesterday.*delete the stale"
     ):
-        xbinn.predict(grid, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
+        xbinn.predict(grid, model, to=tmp_path / "out.zarr", **JOB)
     (tmp_path / "out.zarr.lock").write_text("not a lock")
     with pytest.raises(JobError, match=r"is no lock of this version .* delete it"):
-        xbinn.predict(grid, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
+        xbinn.predict(grid, model, to=tmp_path / "out.zarr", **JOB)
 
 
 # --- clusters ---------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_a_tile_whose_worker_always_dies_is_named(cluster, grid, model, undistur
         JobError,
         match=r"^1 of \d+ tiles .*\(1, 1\), lat\[1:2\], lon\[2:4\]: its worker died.*GiB.*chunks=",
     ):
-        xbinn.predict(deadly, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
+        xbinn.predict(deadly, model, to=tmp_path / "out.zarr", **JOB)
     assert store.attributes(tmp_path / "out.zarr")[store.STATUS_ATTRIBUTE] == store.INCOMPLETE
     # Tiles that waited beside it were blamed with it, and are stored all the same.
     _, tiling = read_plan(Ledger.read(ledger_path(tmp_path / "out.zarr")).plan)
@@ -207,7 +207,7 @@ def test_a_lost_scheduler_is_said_in_time(grid, model, undisturbed, tmp_path):
             patch.setattr(scheduling, "_as_finished", losing)
             begin = time.monotonic()
             with pytest.raises(JobError, match=r"was lost, or it withdrew the tasks.*goes on"):
-                xbinn.predict(grid, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
+                xbinn.predict(grid, model, to=tmp_path / "out.zarr", **JOB)
             assert time.monotonic() - begin < 60
         client.close(timeout=5)
     finish(grid, model, tmp_path / "out.zarr")
@@ -242,7 +242,7 @@ def test_all_tiles_run_where_a_gpu_is_offered(grid, model, undisturbed, tmp_path
         _, tiling = read_plan(Ledger.read(ledger_path(tmp_path / "out.zarr")).plan)
         assert len(records) == tiling.n_tiles
         assert {worker for _, worker in records} == {"w0"}
-        xbinn.predict(grid, model, to=tmp_path / "cpu.zarr", chunks=CHUNKS, device="cpu")
+        xbinn.predict(grid, model, to=tmp_path / "cpu.zarr", **JOB, device="cpu")
         free = client.run_on_scheduler(_finished)[len(records) :]
         assert len({worker for _, worker in free}) > 1
     assert chunk_files(tmp_path / "out.zarr") == undisturbed
@@ -289,7 +289,7 @@ def test_a_cluster_that_lost_all_its_workers(grid, model, undisturbed, tmp_path,
 
         monkeypatch.setattr(scheduling, "_as_finished", leaving)
         with pytest.raises(JobError, match=r"has had no worker for 1 s: start some; .* goes on"):
-            xbinn.predict(grid, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
+            xbinn.predict(grid, model, to=tmp_path / "out.zarr", **JOB)
         monkeypatch.undo()
     finish(grid, model, tmp_path / "out.zarr")
     assert chunk_files(tmp_path / "out.zarr") == undisturbed

@@ -4,10 +4,11 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 
+import dask
 import pytest
 import xarray as xr
 from distributed import Client, wait
-from fault_helpers import CHUNKS, SECONDS, Started, chunk_files, lines, run_dask, wait_for
+from fault_helpers import JOB, SECONDS, Started, chunk_files, lines, run_dask, wait_for
 
 import xbinn
 from xbinn.errors import JobError
@@ -75,7 +76,7 @@ def after(monkeypatch, tiles: int, action: Callable[[], None]) -> None:
 
 
 def finish(grid, model, path) -> None:
-    out = xbinn.predict(grid, model, to=path, chunks=CHUNKS)
+    out = xbinn.predict(grid, model, to=path, **JOB)
     assert out.attrs[store.STATUS_ATTRIBUTE] == store.COMPLETE
     assert xbinn.verify(path).sound
 
@@ -94,17 +95,19 @@ def test_a_lazy_result_is_computed_by_a_remote_cluster(cluster, grid, model):
 
 def test_a_killed_scheduler(cluster, grid, model, undisturbed, tmp_path, monkeypatch):
     first = cluster(SLOW)
-    client = Client(first.address)
-    client.wait_for_workers(2, timeout=SECONDS)
-    with monkeypatch.context() as patch:
-        after(patch, 3, first.scheduler.kill)
-        with pytest.raises(
-            JobError,
-            match=rf"scheduler {first.address} was lost.*\d of 12 tiles of .*out.zarr are stored, "
-            "and the same call goes on",
-        ):
-            xbinn.predict(grid, model, to=tmp_path / "out.zarr", chunks=CHUNKS)
-    client.close(timeout=5)
+    # So long a client tries to reach its scheduler again.
+    with dask.config.set({"distributed.comm.timeouts.connect": "3s"}):
+        client = Client(first.address)
+        client.wait_for_workers(2, timeout=SECONDS)
+        with monkeypatch.context() as patch:
+            after(patch, 3, first.scheduler.kill)
+            with pytest.raises(
+                JobError,
+                match=rf"scheduler {first.address} was lost.*\d of 12 tiles of .*out.zarr are "
+                "stored, and the same call goes on",
+            ):
+                xbinn.predict(grid, model, to=tmp_path / "out.zarr", **JOB)
+        client.close(timeout=5)
     assert first.scheduler.wait() == -signal.SIGKILL
     assert store.attributes(tmp_path / "out.zarr")[store.STATUS_ATTRIBUTE] == store.INCOMPLETE
     assert 1 + 2 <= lines(tmp_path) < 1 + 12
