@@ -31,7 +31,8 @@ SPELLINGS = {
     "cg kg-1": "cg kg-1",
     "1": "pH|PH|1|dimensionless||unitless|fraction|-|m3 m-3|gC gC-1|kg kg-1",
     "0.1": "pH*10|pHx10|0.1 pH|0.1",
-    "percent": "percent|%|per cent|pct",
+    "percent": "percent|%|per cent|pct|wt%|vol. %|mass-%|% (w/w)|% (v/v)|g/100g|gC/100 g|cm3/100cm3"
+    "|g per 100g",
     "degC": "degC|celsius|Celsius|C|°C|deg C|degrees_C|degree Celsius|degree_Celsius",
     "degF": "degF|°F",
     "K": "K|kelvin|Kelvin|degK|deg K",
@@ -62,7 +63,7 @@ def test_spelling(text: str, canonical: str) -> None:
         ("mol C m-2", "may be carbon"),
         ("m pH-1", "acidity or picohenry"),
         ("kg/m2 yr", "'yr' behind a '/' may multiply or divide"),
-        ("g/100g", "no name with an integer exponent"),
+        ("g/100kg", "no name with an integer exponent"),
         ("10-3 kg", "no name with an integer exponent"),
         ("log(mm)", "no name with an integer exponent"),
         ("m0.5", "no name with an integer exponent"),

@@ -60,6 +60,11 @@ _MASS = r"(?<![A-Za-z])((?:[kMGTPcdmunµμ]?g)|t|tonnes?)"
 _REWRITES: Final = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
+        # Said of mass or of volume: wt%, vol. %, % (w/w).
+        (
+            r"\b(?:wt|vol|mass|weight|volume|w/w|v/v)\.?[\s-]*%|%\s*\((?:w/w|v/v|mass|volume)\)",
+            "percent",
+        ),
         (r"%|\bper cent\b", "percent"),
         (r"℃|[°º]\s*C\b|\bdeg(?:ree)?s?[ _]?(?:C|[Cc]elsius)\b|\b[Cc]elsius\b", "degC"),
         (r"[°º]\s*F\b|\bdeg(?:ree)?s?[ _]?(?:F|[Ff]ahrenheit)\b", "degF"),
@@ -69,6 +74,8 @@ _REWRITES: Final = tuple(
         (_MASS + r"[CN](?![A-Za-z_\d])", r"\1"),
         (_MASS + r"\s?(?:\[[CN]\]|\([CN]\))", r"\1"),
         (_MASS + r"[ _][CN](?=$|[\s/*.·)])", r"\1"),
+        # Parts of a hundred: g/100g, cm3/100cm3, g per 100 g.
+        (r"^([A-Za-z]+\d?)\s*(?:/|\bper\b)\s*100\s*\1$", "percent"),
         # SoilGrids stores ten times the pH.
         (r"^p[Hh]\s*[*x×]\s*10$", "0.1"),
         # Moles of charge.
