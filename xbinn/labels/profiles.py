@@ -1,6 +1,6 @@
 """SOC profiles: from tables to Datasets, and those to names, dimensions and units of xbinn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -42,7 +42,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def from_dataframe(df: pd.DataFrame, columns: Mapping[str, str] | None = None) -> xr.Dataset:
-    """Make a profile Dataset of a long table, one row a sample.
+    """Make a profile Dataset of a long table of carbon densities, one row a sample.
 
     Parameters
     ----------
@@ -70,6 +70,21 @@ def from_dataframe(df: pd.DataFrame, columns: Mapping[str, str] | None = None) -
         If the table is empty, columns are missing or hold no numbers, rows have no profile id, or
         a profile has several positions or weights.
     """
+    return lay_out_samples(df, columns)
+
+
+def lay_out_samples(
+    df: pd.DataFrame, columns: Mapping[str, str] | None = None, samples: Sequence[str] = ()
+) -> xr.Dataset:
+    """Do as `from_dataframe`, with more variables of the samples.
+
+    Parameters
+    ----------
+    df, columns
+        As for `from_dataframe`.
+    samples : sequence of str
+        Columns of numbers that become variables (profile, sample) of their name.
+    """
     names = {**DEFAULT_COLUMNS, **(columns or {})}
     absent = [f"{column} ({key})" for key, column in names.items() if column not in df.columns]
     if absent:
@@ -95,19 +110,18 @@ def from_dataframe(df: pd.DataFrame, columns: Mapping[str, str] | None = None) -
     if WEIGHT in carried:
         _one_weight(_numbers(df, {WEIGHT: carried[WEIGHT]})[WEIGHT], code, first, identity)
 
-    order = np.lexsort((numbers["depth_bottom"], numbers["depth_top"], code))
-    row = code[order]
-    start = np.searchsorted(row, np.arange(len(identity)))
-    column = np.arange(row.size) - start[row]
+    row, column, order = _places(code, numbers["depth_top"], numbers["depth_bottom"])
     shape = (len(identity), int(column.max()) + 1)
     data_vars: dict[str, Any] = {}
     for name, variable in _TABLE.items():
-        padded = np.full(shape, np.nan)
-        padded[row, column] = numbers[name][order]
         attrs = {"units": variable.units, "long_name": variable.long_name}
         if name != "soc":
             attrs["positive"] = "down"
+        padded = _padded(numbers[name], row, column, order, shape)
         data_vars[name] = ((PROFILE, SAMPLE), padded, attrs)
+    for name in samples:
+        padded = _padded(df[name].to_numpy(), row, column, order, shape)
+        data_vars[name] = ((PROFILE, SAMPLE), padded)
     coords: dict[str, Any] = {
         n: ((PROFILE,), numbers[n][first], dict(_POSITION_ATTRS[n])) for n in _POSITION_ATTRS
     }
@@ -115,6 +129,29 @@ def from_dataframe(df: pd.DataFrame, columns: Mapping[str, str] | None = None) -
     for name, source in carried.items():
         coords[name] = ((PROFILE,), _plain(df[source].iloc[first]))
     return xr.Dataset(data_vars, coords)
+
+
+def _places(
+    code: np.ndarray, top: np.ndarray, bottom: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row and column of each sample in the padded array, and the order that they are in."""
+    order = np.lexsort((bottom, top, code))
+    row = code[order]
+    start = np.searchsorted(row, np.arange(code.max(initial=-1) + 1))
+    return row, np.arange(row.size) - start[row], order
+
+
+def _padded(
+    values: np.ndarray,
+    row: np.ndarray,
+    column: np.ndarray,
+    order: np.ndarray,
+    shape: tuple[int, int],
+) -> np.ndarray:
+    """Lay samples out (profile, sample), with NaN, or 0 for integers, where there is none."""
+    padded = np.full(shape, 0 if values.dtype.kind in "iu" else np.nan, dtype=values.dtype)
+    padded[row, column] = values[order]
+    return padded
 
 
 def standardise_profiles(profiles: xr.Dataset) -> xr.Dataset:

@@ -1,0 +1,444 @@
+"""Readers: from the files of a database to one table of samples."""
+
+import csv
+import gzip
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import xarray as xr
+
+from xbinn.errors import InputError, ProfileError
+from xbinn.labels.soil.assembly import profiles_of
+from xbinn.labels.soil.layouts import (
+    KSSL,
+    PLAIN,
+    RACA,
+    SODAH,
+    SODAH_PROFILE,
+    WOSIS_2019,
+    WOSIS_2023,
+    WOSIS_PROPERTIES,
+    Layout,
+)
+from xbinn.labels.soil.quantities import CARBON, Column, units_in_headers
+
+PathLike = str | os.PathLike[str]
+
+_FINE_EARTH_PREPARATION: Final = ("S", "")
+"""Preparations of the Lab Data Mart that are fine earth: air dry below 2 mm, or not stated."""
+_DATABASES: Final = (".sqlite", ".sqlite3", ".db")
+
+
+def read_csv(
+    path: PathLike,
+    *,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+    pedotransfer: str | None = None,
+) -> xr.Dataset:
+    """Read a table of soil samples, one row a sample, comma or tab separated.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; what separates its columns is found out.
+    columns, units, pedotransfer
+        As for `from_table`.
+
+    Returns
+    -------
+    Dataset
+        As of `from_table`.
+
+    Raises
+    ------
+    InputError
+        If the file is not there or is no table.
+    ProfileError, UnitsError
+        As by `from_table`.
+    """
+    file = _existing(Path(path).expanduser())
+    return from_table(
+        _read_text(file), columns=columns, units=units, pedotransfer=pedotransfer, title=file.name
+    )
+
+
+def from_table(
+    df: pd.DataFrame,
+    *,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+    pedotransfer: str | None = None,
+    title: str = "Soil profiles",
+) -> xr.Dataset:
+    """Make profiles of a table of laboratory values, one row a sample.
+
+    ``soc`` is the density that is given, else organic carbon x bulk density of fine earth x (1 -
+    volume of coarse fragments), else the stock of the interval over its thickness.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Columns in xbinn's names, see the guide to profiles: ``profile_id``, ``lat``, ``lon``,
+        ``depth_top``, ``depth_bottom``, ``carbon``, ``bulk_density``, ``coarse_fragments``, ...
+    columns : mapping of str to str, optional
+        Name of the column where it differs, as in ``{"carbon": "OC"}``. Any other key is carried
+        along as a coordinate of the profile.
+    units : mapping of str to str, optional
+        Unit by xbinn's name, as in ``{"carbon": "%", "depth_top": "cm"}``. A header such as
+        ``OC [g/kg]`` or ``top (cm)`` says it too. That of ``carbon`` decides what it is: a mass
+        fraction (%, g/kg, g/100g), a stock (t/ha, kg m-2) or a density (kg m-3, gC m-3).
+    pedotransfer : str, optional
+        Fills in bulk densities that are missing by this function of
+        `xbinn.profiles.PEDOTRANSFERS`; each sample says so. By default samples without bulk
+        density have no density.
+    title : str
+        What the table is.
+
+    Returns
+    -------
+    Dataset
+        ``soc``, ``depth_top``, ``depth_bottom`` (profile, sample), NaN-padded, with ``quality``
+        (what is wrong with a sample) and ``soc_origin``; `xbinn.profiles.report` counts them.
+
+    Raises
+    ------
+    ProfileError
+        If columns are missing or hold no numbers, or no row has carbon and an id.
+    UnitsError
+        If a unit is missing, cannot be understood or measures something else.
+    """
+    plain, said = units_in_headers(df)
+    renamed = {str(old): new for old, new in zip(df.columns, plain.columns, strict=True)}
+    chosen = {c.quantity: c for c in PLAIN}
+    for quantity, name in (columns or {}).items():
+        chosen[quantity] = Column(quantity, (renamed.get(name, name),))
+    given = {**{q: said[c.names[0]] for q, c in chosen.items() if c.names[0] in said}}
+    given |= dict(units or {})
+    unknown = [n for n in given if n not in chosen]
+    if unknown:
+        raise ProfileError(
+            f"units are given of {', '.join(unknown)}, which are no quantities: use xbinn's names, "
+            f"{', '.join(c.quantity for c in PLAIN)}"
+        )
+    missing = [n for n in columns or {} if chosen[n].names[0] not in plain.columns]
+    if missing:
+        raise ProfileError(
+            f"columns missing from the table: "
+            f"{', '.join(f'{chosen[n].names[0]} ({n})' for n in missing)}; it has "
+            f"{', '.join(map(str, plain.columns))}"
+        )
+    listed = [replace(c, units=given.get(q, "")) for q, c in chosen.items()]
+    # A column that is not there needs no unit.
+    listed = [c for c in listed if c.names[0] in plain.columns or c.quantity != CARBON]
+    return profiles_of(plain, listed, pedotransfer=pedotransfer, attrs={"title": title})
+
+
+def read_wosis(path: PathLike, *, pedotransfer: str | None = None) -> xr.Dataset:
+    """Read a WoSIS snapshot of 2019 or of 2023.
+
+    Parameters
+    ----------
+    path : path-like
+        Folder with the unpacked tables: ``wosis_*_profiles.tsv``, ``..._layers_chemical.tsv`` and
+        ``..._layers_physical.tsv`` (2019), or one ``wosis_*_orgc.tsv`` a property (2023).
+    pedotransfer : str, optional
+        As for `from_table`. Most layers of WoSIS have no bulk density.
+
+    Returns
+    -------
+    Dataset
+        As of `from_table`. Bulk density is that of fine earth, at 33 kPa where there is one, else
+        oven dry, air dry, field moist; those of whole soil (bdws...) are not read.
+
+    Raises
+    ------
+    InputError
+        If tables are missing.
+    ProfileError
+        If columns are missing or no row can be used.
+
+    References
+    ----------
+    Batjes et al. 2020, doi:10.5194/essd-12-299-2020; 2024, doi:10.5194/essd-16-4735-2024.
+    """
+    folder = _folder(path)
+    if any(folder.glob(WOSIS_2019.files["chemical"])):
+        return _finished(_wosis_2019(folder), WOSIS_2019, pedotransfer)
+    return _finished(_wosis_2023(folder), WOSIS_2023, pedotransfer)
+
+
+def read_kssl(path: PathLike, *, pedotransfer: str | None = None) -> xr.Dataset:
+    """Read the NCSS Soil Characterization Database (KSSL, Lab Data Mart).
+
+    Parameters
+    ----------
+    path : path-like
+        The SQLite file of the download, or a folder with its tables as CSV: ``lab_layer``,
+        ``lab_chemical_properties``, ``lab_physical_properties`` and ``lab_combine_nasis_ncss`` or
+        ``lab_site``.
+    pedotransfer : str, optional
+        As for `from_table`.
+
+    Returns
+    -------
+    Dataset
+        As of `from_table`. Organic carbon is NRCS's estimate, else Walkley-Black, else total carbon
+        less that of carbonate; bulk density is at 1/3 bar, else oven dry; coarse fragments are
+        turned from mass to volume with 2650 kg m-3. Preparations other than fine earth are passed
+        over.
+
+    Raises
+    ------
+    InputError
+        If tables are missing.
+    ProfileError
+        If columns are missing or no row can be used.
+    """
+    given = _existing(Path(path).expanduser())
+    layer = _mart(given, "layer")
+    joined = layer
+    for name in ("chemical", "physical"):
+        part = _fine_earth(_mart(given, name))
+        joined = joined.merge(_new(part, joined, "labsampnum"), on="labsampnum", how="left")
+    for name, key in (("pedon", "pedon_key"), ("site", "site_key")):
+        part = _mart(given, name, needed=False)
+        if part is not None and key in part and key in joined:
+            one = _new(part.drop_duplicates(key), joined, key)
+            joined = joined.merge(one, on=key, how="left")
+    return _finished(joined, KSSL, pedotransfer)
+
+
+def read_raca(path: PathLike, *, pedotransfer: str | None = None) -> xr.Dataset:
+    """Read the samples of the Rapid Carbon Assessment.
+
+    Parameters
+    ----------
+    path : path-like
+        Folder with ``RaCA_samples.csv`` and ``RaCa_general_location.csv``.
+    pedotransfer : str, optional
+        As for `from_table`; used where NRCS has modelled none either.
+
+    Returns
+    -------
+    Dataset
+        As of `from_table`. Organic carbon is total carbon less 0.12 of carbonate, not below 0; a
+        bulk density that NRCS modelled is flagged.
+
+    Raises
+    ------
+    InputError
+        If tables are missing.
+    ProfileError
+        If columns are missing or no row can be used.
+    """
+    folder = _folder(path)
+    samples, location = (
+        _read_text(_one(folder, RACA.files[n], RACA)) for n in ("samples", "location")
+    )
+    # The first column of locations is the site, whatever the version calls it.
+    location = location.rename(columns={location.columns[0]: "rcasiteid"})
+    location = location.drop_duplicates("rcasiteid")
+    _require_key(samples, "rcasiteid", RACA)
+    return _finished(samples.merge(location, on="rcasiteid", how="left"), RACA, pedotransfer)
+
+
+def read_sodah(path: PathLike, *, pedotransfer: str | None = None) -> xr.Dataset:
+    """Read the Soils Data Harmonization database.
+
+    Parameters
+    ----------
+    path : path-like
+        The data table, a CSV file (EDI package edi.521).
+    pedotransfer : str, optional
+        As for `from_table`.
+
+    Returns
+    -------
+    Dataset
+        As of `from_table`. SoDaH numbers no profiles: rows of the same network, site, location,
+        levels, treatment, date and position are one profile. ``control`` says which are of no
+        treatment.
+
+    Raises
+    ------
+    InputError
+        If the file is not there or is no table.
+    ProfileError
+        If columns are missing or no row can be used.
+
+    References
+    ----------
+    Wieder et al. 2021, doi:10.5194/essd-13-1843-2021.
+    """
+    df = _read_text(_existing(Path(path).expanduser()))
+    names = [n for n in SODAH_PROFILE if n in df.columns]
+    texts = [df[n].astype(object).where(df[n].notna(), "").astype(str) for n in names]
+    if texts:
+        df = df.assign(profile_id=["|".join(filter(None, row)) for row in zip(*texts, strict=True)])
+    return _finished(df, SODAH, pedotransfer)
+
+
+def _finished(df: pd.DataFrame, layout: Layout, pedotransfer: str | None) -> xr.Dataset:
+    attrs = {
+        "title": layout.title,
+        "references": layout.reference,
+        "layout": layout.name,
+        "layout_source": layout.source,
+    }
+    return profiles_of(df, layout.columns, pedotransfer=pedotransfer, attrs=attrs)
+
+
+def _wosis_2019(folder: Path) -> pd.DataFrame:
+    wanted = {n for c in WOSIS_2019.columns for n in c.names}
+    keys = {"profile_id", "profile_layer_id"}
+    parts = {n: _read_text(_one(folder, f, WOSIS_2019), wanted | keys) for n, f in
+             WOSIS_2019.files.items()}  # fmt: skip
+    for name in ("chemical", "physical"):
+        _require_key(parts[name], "profile_layer_id", WOSIS_2019)
+    physical = _new(parts["physical"], parts["chemical"], "profile_layer_id")
+    joined = parts["chemical"].merge(physical, on="profile_layer_id", how="outer")
+    # A layer that only the physical table has brings its own id and depths.
+    lost = joined["profile_id"].isna()
+    if lost.any():
+        own = parts["physical"].set_index("profile_layer_id")
+        here = joined.loc[lost, "profile_layer_id"]
+        for column in ("profile_id", "upper_depth", "lower_depth"):
+            if column in own:
+                joined.loc[lost, column] = own[column].reindex(here).to_numpy()
+    return joined.merge(_new(parts["profiles"], joined, "profile_id"), on="profile_id", how="left")
+
+
+def _wosis_2023(folder: Path) -> pd.DataFrame:
+    keys = ["profile_id", "layer_id"]
+    place = {n for c in WOSIS_2023.columns for n in c.names} - set(WOSIS_PROPERTIES)
+    joined = _property(folder, "orgc", [*keys, *place])
+    for code in WOSIS_PROPERTIES[1:]:
+        file = _one(folder, WOSIS_2023.files[code], WOSIS_2023, needed=False)
+        if file is not None:
+            joined = joined.merge(_property(folder, code, keys), on=keys, how="left")
+    return joined
+
+
+def _property(folder: Path, code: str, kept: Collection[str]) -> pd.DataFrame:
+    """One row a layer: the mean of its values, under the code of the property."""
+    file = _one(folder, WOSIS_2023.files[code], WOSIS_2023)
+    df = _read_text(file, {*kept, "value_avg"})
+    for key in ("profile_id", "layer_id", "value_avg"):
+        _require_key(df, key, WOSIS_2023)
+    keys = ["profile_id", "layer_id"]
+    values = pd.to_numeric(df["value_avg"], errors="coerce")
+    mean = df[keys].assign(**{code: values}).groupby(keys, sort=False, dropna=False).mean()
+    others = [n for n in df.columns if n not in (*keys, "value_avg")]
+    if not others:
+        return mean.reset_index()
+    first = df.drop_duplicates(keys)[[*keys, *others]]
+    return first.merge(mean.reset_index(), on=keys, how="left")
+
+
+def _mart(given: Path, name: str, *, needed: bool = True) -> Any:
+    """Return a table of the Lab Data Mart, from SQLite or from CSV."""
+    table = KSSL.files[name]
+    wanted = {n for c in KSSL.columns for n in c.names}
+    wanted |= {"labsampnum", "layer_key", "pedon_key", "site_key", "prep_code"}
+    if given.suffix.lower() in _DATABASES:
+        with closing(sqlite3.connect(f"{given.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            held = pd.read_sql_query("select name from sqlite_master", database)["name"].tolist()
+            found = next((n for n in (table, f"{table}_vw") if n in held), None)
+            if found is not None:
+                columns = pd.read_sql_query(f'select * from "{found}" limit 0', database).columns
+                listed = ", ".join(f'"{c}"' for c in columns if c in wanted)
+                return pd.read_sql_query(f'select {listed} from "{found}"', database)
+        if not needed:
+            return None
+        raise InputError(
+            f"{given} has no table {table} (it has {', '.join(held[:12]) or 'none'}): take the "
+            "SQLite download of the Lab Data Mart"
+        )
+    file = _one(_folder(given), f"{table}*.csv", KSSL, needed=needed)
+    return None if file is None else _read_text(file, wanted)
+
+
+def _fine_earth(df: pd.DataFrame) -> pd.DataFrame:
+    """Keep one row a sample: that of fine earth."""
+    _require_key(df, "labsampnum", KSSL)
+    if "prep_code" in df:
+        code = df["prep_code"].astype(object).where(df["prep_code"].notna(), "")
+        rank = (
+            code.astype(str).str.strip().map({c: i for i, c in enumerate(_FINE_EARTH_PREPARATION)})
+        )
+        df = df[rank.notna()].assign(_rank=rank).sort_values("_rank", kind="stable")
+        df = df.drop(columns=["_rank", "prep_code"])
+    return df.drop_duplicates("labsampnum")
+
+
+def _new(part: pd.DataFrame, joined: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return the key and the columns that the joined table does not have yet."""
+    return part[[key, *(c for c in part.columns if c not in joined.columns)]]
+
+
+def _require_key(df: pd.DataFrame, key: str, layout: Layout) -> None:
+    if key not in df.columns:
+        raise ProfileError(
+            f"a table of {layout.name} has no column {key} (it has {', '.join(df.columns)}): this "
+            f"is not the layout that xbinn knows ({layout.source}); read it with "
+            "xbinn.profiles.read_csv and a map of columns"
+        )
+
+
+def _one(folder: Path, pattern: str, layout: Layout, *, needed: bool = True) -> Any:
+    """Find the only file of a pattern."""
+    found = sorted(folder.glob(pattern)) if pattern else []
+    if len(found) == 1:
+        return found[0]
+    if not found and not needed:
+        return None
+    said = f"{len(found)} files" if found else "no file"
+    there = ", ".join(sorted(p.name for p in folder.iterdir())[:12]) or "nothing"
+    raise InputError(
+        f"{said} {pattern} in {folder}, one is needed to read {layout.title} (there is {there})"
+    )
+
+
+def _folder(path: PathLike) -> Path:
+    folder = _existing(Path(path).expanduser())
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: name the folder that holds the tables")
+    return folder
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise InputError(f"there is no {path.name} in {path.parent}: correct the path")
+    return path
+
+
+def _read_text(file: Path, wanted: Iterable[str] | None = None) -> pd.DataFrame:
+    kept = None if wanted is None else set(wanted)
+    try:
+        return pd.read_csv(
+            file,
+            sep=_separator(file),
+            usecols=None if kept is None else (lambda name: name in kept),
+            low_memory=False,
+            encoding_errors="replace",
+        )
+    except (ValueError, OSError, csv.Error) as error:
+        raise InputError(
+            f"{file} cannot be read as a table ({error}): save it as comma or tab separated text"
+        ) from error
+
+
+def _separator(file: Path) -> str:
+    """Tell commas, semicolons and tabs apart by the header."""
+    opened = gzip.open if file.suffix == ".gz" else open
+    with opened(file, "rt", encoding="utf-8", errors="replace") as text:
+        header = text.readline()
+    counts = {mark: header.count(mark) for mark in ("\t", ";", ",")}
+    return max(counts, key=lambda mark: counts[mark])
