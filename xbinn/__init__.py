@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         to_unit_interval,
     )
     from xbinn.evaluation import applicability, cross_validate
+    from xbinn.labels.checking import check
     from xbinn.labels.totals import totals
     from xbinn.model import Model, load
     from xbinn.prediction import predict
@@ -47,6 +48,7 @@ _HOMES = {
     ),
     "CrossValidation": "xbinn.science.out_of_fold",
     "applicability": "xbinn.evaluation",
+    "check": "xbinn.labels.checking",
     "cross_validate": "xbinn.evaluation",
     "elasticities": "xbinn.science.sensitivity",
     "predict": "xbinn.prediction",
@@ -66,6 +68,7 @@ __all__ = [
     "CrossValidation",
     "Model",
     "applicability",
+    "check",
     "cross_validate",
     "datasets",
     "default_parameters",

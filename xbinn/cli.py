@@ -174,8 +174,9 @@ def _describe(path: Path) -> dict[str, Any]:
 @_DATA
 @click.option("--profiles", type=click.Path(), help="SOC profiles: NetCDF or Zarr.")
 @click.option("--model", type=click.Path(), help="Look for the covariates of this model.")
+@click.option("--html", type=click.Path(), help="Write a report of all that was found here.")
 @command
-def check(data: str, profiles: str | None, model: str | None) -> Result:
+def check(data: str, profiles: str | None, model: str | None, html: str | None) -> Result:
     """Look whether inputs can be used: names, units, dimensions, places; name all that cannot."""
     from xbinn.labels.blocks import prediction_inputs
     from xbinn.labels.covariates import select_covariates
@@ -197,6 +198,8 @@ def check(data: str, profiles: str | None, model: str | None) -> Result:
     soil = tried(lambda: xbinn.datasets.open_profiles(profiles)) if profiles else None
     fitted = tried(lambda: xbinn.load(model)) if model else None
     said: dict[str, Any] = {}
+    if html and grid is not None:
+        xbinn.check(grid, soil).to_html(html)
     if soil is not None:
         tried(lambda: standardise_profiles(soil))
     if grid is not None:

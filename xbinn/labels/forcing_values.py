@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 import numpy as np
+import xarray as xr
 
 from xbinn.errors import InputError
 from xbinn.labels.profiles import counted
@@ -58,7 +59,7 @@ def check_forcing_values(
         if problem is not None:
             problems.append(problem)
     if "nbedrock" in arrays:
-        problems += _bedrock_problems(arrays["nbedrock"], space, bedrock, name_cell)
+        problems += bedrock_problems(arrays["nbedrock"], space, bedrock, name_cell)
     if len(problems) == 1:
         raise InputError(f"forcing values that cannot be used in {where}: {problems[0]}")
     if problems:
@@ -86,18 +87,57 @@ def _range_problem(
         if finite.size == 0:
             return None
         found = float(finite.min()), float(finite.max())
+    least, most = _bounds(variable)
+    if found[0] >= least and found[1] <= most:
+        return None
+    bad = np.isfinite(values) & ((values < least) | (values > most))
+    return range_sentence(variable, found, bad, np.isfinite(values), space, name_cell)
+
+
+def _bounds(variable: Variable) -> tuple[float, float]:
+    """Range that a variable may have, with what rounding may add."""
     low, high = variable.valid_range
     least = -np.inf if low is None else low - _RANGE_TOLERANCE * max(1.0, abs(low))
     most = np.inf if high is None else high + _RANGE_TOLERANCE * max(1.0, abs(high))
-    if found[0] >= least and found[1] <= most:
-        return None
+    return least, most
+
+
+def outside(variable: Variable, values: xr.DataArray) -> xr.DataArray:
+    """Say where finite values lie outside their range; lazy where they are."""
+    least, most = _bounds(variable)
+    finite = values.copy(data=np.isfinite(values.data))
+    return finite & ((values < least) | (values > most))
+
+
+def range_sentence(
+    variable: Variable,
+    found: tuple[float, float],
+    bad: np.ndarray,
+    known: np.ndarray,
+    space: int,
+    name_cell: NameCell,
+) -> str:
+    """Tell how far values lie out of range, where, and what to do.
+
+    Parameters
+    ----------
+    variable : Variable
+        Which one.
+    found : (float, float)
+        Its least and greatest value.
+    bad, known : ndarray of bool (..., *space)
+        Which values are out of range, and which are there.
+    space : int
+        Number of spatial dimensions.
+    name_cell : callable
+        As of `check_forcing_values`.
+    """
+    low, high = variable.valid_range
     allowed = f"{'any' if low is None else f'{low:g}'} to {'any' if high is None else f'{high:g}'}"
     units = "" if variable.units == "1" else f" {variable.units}"
-    bad = np.isfinite(values) & ((values < least) | (values > most))
-    cells = _cells(bad, np.isfinite(values), space, name_cell)
     return (
-        f"{variable.name} from {found[0]:g} to {found[1]:g}{units} (allowed {allowed}) {cells}; "
-        f"{_remedy(variable, *found)}"
+        f"{variable.name} from {found[0]:g} to {found[1]:g}{units} (allowed {allowed}) "
+        f"{_cells(bad, known, space, name_cell)}; {_remedy(variable, *found)}"
     )
 
 
@@ -129,9 +169,10 @@ def _remedy(variable: Variable, low: float, high: float) -> str:
     )
 
 
-def _bedrock_problems(
+def bedrock_problems(
     values: np.ndarray, space: int, bedrock: str, name_cell: NameCell
 ) -> list[str]:
+    """Say why values (month, *space) or (*space) cannot be indices of layers."""
     da = 'ds["nbedrock"]'
     known = np.isfinite(values)
     index = np.where(known, values, 1.0)

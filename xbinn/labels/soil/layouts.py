@@ -185,7 +185,7 @@ SODAH_PROFILE: Final = (
     "site_code",
     "location_name",
     *(f"L{i}" for i in range(1, 6)),
-    *(f"tx_L{i}" for i in range(1, 7)),
+    *(f"tx_L{i}" for i in (1, 2, 3, 4, 5, 6)),
     "observation_date",
     "lat",
     "long",

@@ -1,10 +1,7 @@
 """Readers: from the files of a database to one table of samples."""
 
-import csv
-import gzip
-import os
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +12,14 @@ import xarray as xr
 
 from xbinn.errors import InputError, ProfileError
 from xbinn.labels.soil.assembly import profiles_of
+from xbinn.labels.soil.files import (
+    PathLike,
+    existing,
+    folder_of,
+    one_file,
+    read_text,
+    require_key,
+)
 from xbinn.labels.soil.layouts import (
     KSSL,
     PLAIN,
@@ -27,8 +32,6 @@ from xbinn.labels.soil.layouts import (
     Layout,
 )
 from xbinn.labels.soil.quantities import CARBON, Column, units_in_headers
-
-PathLike = str | os.PathLike[str]
 
 _FINE_EARTH_PREPARATION: Final = ("S", "")
 """Preparations of the Lab Data Mart that are fine earth: air dry below 2 mm, or not stated."""
@@ -63,9 +66,9 @@ def read_csv(
     ProfileError, UnitsError
         As by `from_table`.
     """
-    file = _existing(Path(path).expanduser())
+    file = existing(Path(path).expanduser())
     return from_table(
-        _read_text(file), columns=columns, units=units, pedotransfer=pedotransfer, title=file.name
+        read_text(file), columns=columns, units=units, pedotransfer=pedotransfer, title=file.name
     )
 
 
@@ -168,7 +171,7 @@ def read_wosis(path: PathLike, *, pedotransfer: str | None = None) -> xr.Dataset
     ----------
     Batjes et al. 2020, doi:10.5194/essd-12-299-2020; 2024, doi:10.5194/essd-16-4735-2024.
     """
-    folder = _folder(path)
+    folder = folder_of(path)
     if any(folder.glob(WOSIS_2019.files["chemical"])):
         return _finished(_wosis_2019(folder), WOSIS_2019, pedotransfer)
     return _finished(_wosis_2023(folder), WOSIS_2023, pedotransfer)
@@ -201,7 +204,7 @@ def read_kssl(path: PathLike, *, pedotransfer: str | None = None) -> xr.Dataset:
     ProfileError
         If columns are missing or no row can be used.
     """
-    given = _existing(Path(path).expanduser())
+    given = existing(Path(path).expanduser())
     layer = _mart(given, "layer")
     joined = layer
     for name in ("chemical", "physical"):
@@ -238,14 +241,14 @@ def read_raca(path: PathLike, *, pedotransfer: str | None = None) -> xr.Dataset:
     ProfileError
         If columns are missing or no row can be used.
     """
-    folder = _folder(path)
+    folder = folder_of(path)
     samples, location = (
-        _read_text(_one(folder, RACA.files[n], RACA)) for n in ("samples", "location")
+        read_text(one_file(folder, RACA.files[n], RACA)) for n in ("samples", "location")
     )
     # The first column of locations is the site, whatever the version calls it.
     location = location.rename(columns={location.columns[0]: "rcasiteid"})
     location = location.drop_duplicates("rcasiteid")
-    _require_key(samples, "rcasiteid", RACA)
+    require_key(samples, "rcasiteid", RACA)
     return _finished(samples.merge(location, on="rcasiteid", how="left"), RACA, pedotransfer)
 
 
@@ -277,7 +280,7 @@ def read_sodah(path: PathLike, *, pedotransfer: str | None = None) -> xr.Dataset
     ----------
     Wieder et al. 2021, doi:10.5194/essd-13-1843-2021.
     """
-    df = _read_text(_existing(Path(path).expanduser()))
+    df = read_text(existing(Path(path).expanduser()))
     names = [n for n in SODAH_PROFILE if n in df.columns]
     texts = [df[n].astype(object).where(df[n].notna(), "").astype(str) for n in names]
     if texts:
@@ -298,10 +301,10 @@ def _finished(df: pd.DataFrame, layout: Layout, pedotransfer: str | None) -> xr.
 def _wosis_2019(folder: Path) -> pd.DataFrame:
     wanted = {n for c in WOSIS_2019.columns for n in c.names}
     keys = {"profile_id", "profile_layer_id"}
-    parts = {n: _read_text(_one(folder, f, WOSIS_2019), wanted | keys) for n, f in
+    parts = {n: read_text(one_file(folder, f, WOSIS_2019), wanted | keys) for n, f in
              WOSIS_2019.files.items()}  # fmt: skip
     for name in ("chemical", "physical"):
-        _require_key(parts[name], "profile_layer_id", WOSIS_2019)
+        require_key(parts[name], "profile_layer_id", WOSIS_2019)
     physical = _new(parts["physical"], parts["chemical"], "profile_layer_id")
     joined = parts["chemical"].merge(physical, on="profile_layer_id", how="outer")
     # A layer that only the physical table has brings its own id and depths.
@@ -320,7 +323,7 @@ def _wosis_2023(folder: Path) -> pd.DataFrame:
     place = {n for c in WOSIS_2023.columns for n in c.names} - set(WOSIS_PROPERTIES)
     joined = _property(folder, "orgc", [*keys, *place])
     for code in WOSIS_PROPERTIES[1:]:
-        file = _one(folder, WOSIS_2023.files[code], WOSIS_2023, needed=False)
+        file = one_file(folder, WOSIS_2023.files[code], WOSIS_2023, needed=False)
         if file is not None:
             joined = joined.merge(_property(folder, code, keys), on=keys, how="left")
     return joined
@@ -328,10 +331,10 @@ def _wosis_2023(folder: Path) -> pd.DataFrame:
 
 def _property(folder: Path, code: str, kept: Collection[str]) -> pd.DataFrame:
     """One row a layer: the mean of its values, under the code of the property."""
-    file = _one(folder, WOSIS_2023.files[code], WOSIS_2023)
-    df = _read_text(file, {*kept, "value_avg"})
+    file = one_file(folder, WOSIS_2023.files[code], WOSIS_2023)
+    df = read_text(file, {*kept, "value_avg"})
     for key in ("profile_id", "layer_id", "value_avg"):
-        _require_key(df, key, WOSIS_2023)
+        require_key(df, key, WOSIS_2023)
     keys = ["profile_id", "layer_id"]
     values = pd.to_numeric(df["value_avg"], errors="coerce")
     mean = df[keys].assign(**{code: values}).groupby(keys, sort=False, dropna=False).mean()
@@ -361,13 +364,13 @@ def _mart(given: Path, name: str, *, needed: bool = True) -> Any:
             f"{given} has no table {table} (it has {', '.join(held[:12]) or 'none'}): take the "
             "SQLite download of the Lab Data Mart"
         )
-    file = _one(_folder(given), f"{table}*.csv", KSSL, needed=needed)
-    return None if file is None else _read_text(file, wanted)
+    file = one_file(folder_of(given), f"{table}*.csv", KSSL, needed=needed)
+    return None if file is None else read_text(file, wanted)
 
 
 def _fine_earth(df: pd.DataFrame) -> pd.DataFrame:
     """Keep one row a sample: that of fine earth."""
-    _require_key(df, "labsampnum", KSSL)
+    require_key(df, "labsampnum", KSSL)
     if "prep_code" in df:
         code = df["prep_code"].astype(object).where(df["prep_code"].notna(), "")
         rank = (
@@ -381,64 +384,3 @@ def _fine_earth(df: pd.DataFrame) -> pd.DataFrame:
 def _new(part: pd.DataFrame, joined: pd.DataFrame, key: str) -> pd.DataFrame:
     """Return the key and the columns that the joined table does not have yet."""
     return part[[key, *(c for c in part.columns if c not in joined.columns)]]
-
-
-def _require_key(df: pd.DataFrame, key: str, layout: Layout) -> None:
-    if key not in df.columns:
-        raise ProfileError(
-            f"a table of {layout.name} has no column {key} (it has {', '.join(df.columns)}): this "
-            f"is not the layout that xbinn knows ({layout.source}); read it with "
-            "xbinn.profiles.read_csv and a map of columns"
-        )
-
-
-def _one(folder: Path, pattern: str, layout: Layout, *, needed: bool = True) -> Any:
-    """Find the only file of a pattern."""
-    found = sorted(folder.glob(pattern)) if pattern else []
-    if len(found) == 1:
-        return found[0]
-    if not found and not needed:
-        return None
-    said = f"{len(found)} files" if found else "no file"
-    there = ", ".join(sorted(p.name for p in folder.iterdir())[:12]) or "nothing"
-    raise InputError(
-        f"{said} {pattern} in {folder}, one is needed to read {layout.title} (there is {there})"
-    )
-
-
-def _folder(path: PathLike) -> Path:
-    folder = _existing(Path(path).expanduser())
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder: name the folder that holds the tables")
-    return folder
-
-
-def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise InputError(f"there is no {path.name} in {path.parent}: correct the path")
-    return path
-
-
-def _read_text(file: Path, wanted: Iterable[str] | None = None) -> pd.DataFrame:
-    kept = None if wanted is None else set(wanted)
-    try:
-        return pd.read_csv(
-            file,
-            sep=_separator(file),
-            usecols=None if kept is None else (lambda name: name in kept),
-            low_memory=False,
-            encoding_errors="replace",
-        )
-    except (ValueError, OSError, csv.Error) as error:
-        raise InputError(
-            f"{file} cannot be read as a table ({error}): save it as comma or tab separated text"
-        ) from error
-
-
-def _separator(file: Path) -> str:
-    """Tell commas, semicolons and tabs apart by the header."""
-    opened = gzip.open if file.suffix == ".gz" else open
-    with opened(file, "rt", encoding="utf-8", errors="replace") as text:
-        header = text.readline()
-    counts = {mark: header.count(mark) for mark in ("\t", ";", ",")}
-    return max(counts, key=lambda mark: counts[mark])

@@ -22,7 +22,7 @@ TEXTURE_SUM: Final = (90.0, 110.0)
 
 _MOST: Final = next(v.valid_range[1] for v in PROFILE_VARIABLES if v.name == "soc") or np.inf
 _SAME_POSITION: Final = 1e-6
-_ENOUGH: Final = 20
+_ENOUGH: Final = 25
 """Profiles that make a region in which others can be out of place."""
 
 
