@@ -94,6 +94,17 @@ def test_layers_may_be_counted_or_bare(dim: str, coordinate: int | None) -> None
     xr.testing.assert_equal(standardise_forcing(ds), standardise_forcing(forcing()))
 
 
+@pytest.mark.parametrize("start", [0, 1])
+def test_counted_layers_may_be_upside_down(start: int) -> None:
+    ds = forcing().drop_vars("depth").rename(depth="layer")
+    ds = ds.assign_coords(layer=np.arange(N_LAYERS) + start)
+    turned = ds.isel(layer=slice(None, None, -1))
+    xr.testing.assert_equal(standardise_forcing(turned), standardise_forcing(forcing()))
+    deep = with_25_levels(forcing()).drop_vars("levgrnd")
+    deep = deep.assign_coords(levgrnd=np.arange(25) + start).isel(levgrnd=slice(None, None, -1))
+    xr.testing.assert_equal(standardise_forcing(deep), standardise_forcing(forcing()))
+
+
 def test_depth_in_cm_and_upside_down() -> None:
     ds = forcing()
     turned = ds.assign_coords(depth=("depth", ds["depth"].values * 100, {"units": "cm"}))

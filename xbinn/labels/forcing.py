@@ -183,7 +183,10 @@ def _model_levels(da: xr.DataArray, layer: str) -> tuple[np.ndarray, str | None]
     coordinate = da.coords.get(layer, da.coords.get(DEPTH))
     if coordinate is None or coordinate.dims != (layer,) or _counts(coordinate):
         if size in (N_LAYERS, N_LAYERS_CLM5):
-            return first, None
+            upwards = (
+                coordinate is not None and coordinate.dims == (layer,) and _upwards(coordinate)
+            )
+            return (size - 1 - first if upwards else first), None
         return first, f"{{has}} {counted(size, 'level')} of {layer} and no depth coordinate"
     if not _numeric(coordinate):
         return first, f"{{has}} a depth coordinate of type {coordinate.dtype}"
@@ -220,10 +223,17 @@ def _counts(coordinate: xr.DataArray) -> bool:
     """Whether a coordinate merely numbers the layers."""
     if coordinate.dtype.kind not in "iu":
         return False
-    values = coordinate.values
+    # From the surface down, or from the bottom up.
+    values = np.sort(coordinate.values) if _upwards(coordinate) else coordinate.values
     return bool(np.array_equal(values - values[:1], np.arange(values.size))) and (
         values.size == 0 or int(values[0]) in (0, 1)
     )
+
+
+def _upwards(coordinate: xr.DataArray) -> bool:
+    """Whether layers are counted from the bottom of the column up."""
+    numbers = coordinate.dtype.kind in "iu" and coordinate.size > 1
+    return numbers and bool((np.diff(coordinate.values.astype(np.int64)) == -1).all())
 
 
 def _on_model_depth(da: xr.DataArray, layer: str, levels: np.ndarray) -> xr.DataArray:
