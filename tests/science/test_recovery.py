@@ -200,6 +200,18 @@ def test_a_module_of_the_users_needs_dropout_too(data):
     assert torch.is_grad_enabled()
 
 
-def test_ensembles_are_refused(data):
-    with pytest.raises(InputError, match=r"members=2 \(must be 1: a case fits one network\)"):
-        recover_parameters(*data, fit={"members": 2})
+def test_members_take_turns(data):
+    both, alone = (
+        recover_parameters(*data, cases=CASES[:1], samples=2, fit=fit, device="cpu")
+        for fit in ({**FIT, "members": 2}, FIT)
+    )
+    assert (both.attrs["members"], alone.attrs["members"]) == (2, 1)
+    xr.testing.assert_identical(both["parameter_true"], alone["parameter_true"])
+    # Two networks differ more than two draws of one.
+    spread = [float((1.0 - r["parameter_contraction"]).median()) for r in (both, alone)]
+    assert spread[0] > spread[1]
+
+
+def test_too_few_samples_for_the_members_are_refused(data):
+    with pytest.raises(InputError, match=r"samples=2 \(must be 3 or more\)"):
+        recover_parameters(*data, samples=2, fit={"members": 3})

@@ -62,12 +62,13 @@ def recover_parameters(
     cases : sequence of Case
         What to try; all share the sites, the held-out blocks and the seed.
     samples : int
-        Of the posterior, by Monte Carlo dropout, 2 or more.
+        Of the posterior, by Monte Carlo dropout over the members in turn, 2 or more, and no fewer
+        than members.
     fraction : float
         Share of the spatial blocks to hold out, about.
     fit : mapping, optional
         Keywords of `xbinn.fit`, such as ``{"epochs": 20}``, but for seed and device. The
-        encoder needs dropout.
+        encoder needs dropout. With ``members`` each case fits an ensemble, within its task.
     seed : int
         Of truth, noise, blocks, fits and samples.
     device : str
@@ -146,6 +147,7 @@ def recover_parameters(
         "training_samples": len(training.soc),
         "held_out_sites": test.n_sites,
         "posterior_samples": samples,
+        "members": settings.members,
     }
     return result
 
@@ -175,14 +177,13 @@ def _checked(cases: Sequence[Case], samples: int, settings: FitSettings) -> tupl
             problems.append(f"noise={case.noise!r} (must be from 0 to {MAX_NOISE})")
     if len({case.name for case in cases}) < len(cases):
         problems.append("cases that have one name (kind, noise and number of unknowns must differ)")
-    if isinstance(samples, bool) or samples < 2:
-        problems.append(f"samples={samples!r} (must be 2 or more)")
+    fewest = max(2, settings.members)
+    if isinstance(samples, bool) or samples < fewest:
+        problems.append(f"samples={samples!r} (must be {fewest} or more)")
     if not settings.encoder.get("dropout") and (
         settings.module is None or not has_dropout(settings.module)
     ):
         problems.append(f"encoder {settings.encoder['encoder']!r} (without dropout, no interval)")
-    if settings.members > 1:
-        problems.append(f"members={settings.members} (must be 1: a case fits one network)")
     if problems:
         raise InputError(f"settings that cannot be used: {'; '.join(problems)}")
     return tuple(Case(c.kind, c.noise, check_unknown(tuple(c.unknown))) for c in cases)

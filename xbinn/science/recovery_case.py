@@ -1,5 +1,6 @@
 """One recovery experiment: make the truth, observe it, fit, draw samples at the held-out sites."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,7 @@ from xbinn.parameters import N_PARAMETERS, PARAMETER_NAMES, prior_bounds
 from xbinn.physics.partly_known import KnownForcing, PartlyKnownModel
 from xbinn.physics.processes import processes
 from xbinn.physics.steady_state import SoilCarbonModel, SteadyState
+from xbinn.science.ensemble import member_settings
 from xbinn.science.fitting import (
     encoder_config,
     only_seen_categories,
@@ -37,6 +39,10 @@ RECOVERED_PROCESSES: Final = tuple(name for name in PROCESS_NAMES if name != "ca
 """Carbon input is forcing."""
 _PRIOR_DRAWS: Final = 48
 """Parameter vectors a site that the spread of processes under the prior comes from."""
+
+
+Member = tuple[BINN[KnownForcing, SteadyState], TrainingData[KnownForcing]]
+"""A network, and the held-out sites with their categories numbered as it knows them."""
 
 
 @dataclass(frozen=True)
@@ -89,20 +95,11 @@ def recover_case(
         seed=part.seed,
     )
     training = synthetic.select(~away)
-    stop = validation_sites(training, settings)
-    training, seen = only_seen_categories(training, covariates, ~stop)
-    test = recoded(synthetic.select(away), covariates, seen)
     process = PartlyKnownModel(SoilCarbonModel(settings.bedrock), case.unknown)
-    config = encoder_config(seen, settings, n_outputs=len(case.unknown))
-    encoder = build_encoder(config, module=settings.module, seed=settings.options.seed)
-    network = BINN(encoder, process, prior=settings.prior)
-    dtype = check_dtype(settings.dtype)
-    train_on(
-        network,
-        _known(training, truth.parameters[:, ~away], settings, dtype, device),
-        stop,
-        settings,
-    )
+    parts = synthetic, truth.parameters, away
+    members = [
+        _fit_member(*parts, covariates, process, own, device) for own in member_settings(settings)
+    ]
     jacobian, site = observation_jacobian(
         training,
         truth.parameters[:, ~away],
@@ -117,10 +114,8 @@ def recover_case(
         noise=max(case.noise, LEAST_NOISE),
         unknown=case.unknown,
     )
-    # In float64, as maps are made.
-    cpu = torch.device("cpu")
-    data = _known(test, truth.parameters[:, away], settings, torch.float64, cpu)
-    unit, by_process = _draw(sample_dropout(network.double().eval()), data, part)
+    data = members[0][1]
+    unit, by_process = _draw(members, part)
     rows = [PARAMETER_NAMES.index(name) for name in case.unknown]
     known = SoilCarbonModel(settings.bedrock).steady_state(
         data.forcing.parameters, data.forcing.forcing
@@ -130,6 +125,32 @@ def recover_case(
         case.unknown, truth.unit[rows][:, away], unit, _logs(known), by_process, prior
     )
     return recovered, information
+
+
+def _fit_member(
+    synthetic: Sites,
+    parameters: np.ndarray,
+    away: np.ndarray,
+    covariates: CovariateSpec,
+    process: PartlyKnownModel,
+    settings: FitSettings,
+    device: torch.device,
+) -> Member:
+    """Fit one network; return it ready to be sampled, with the held-out sites as it sees them."""
+    training = synthetic.select(~away)
+    stop = validation_sites(training, settings)
+    training, seen = only_seen_categories(training, covariates, ~stop)
+    test = recoded(synthetic.select(away), covariates, seen)
+    config = encoder_config(seen, settings, n_outputs=len(process.unknown))
+    encoder = build_encoder(config, module=settings.module, seed=settings.options.seed)
+    network = BINN(encoder, process, prior=settings.prior)
+    dtype = check_dtype(settings.dtype)
+    train_on(
+        network, _known(training, parameters[:, ~away], settings, dtype, device), stop, settings
+    )
+    # In float64, as maps are made.
+    data = _known(test, parameters[:, away], settings, torch.float64, torch.device("cpu"))
+    return sample_dropout(network.double().eval()), data
 
 
 def _known(
@@ -153,13 +174,15 @@ def _known(
     )
 
 
-def _draw(
-    network: BINN[KnownForcing, SteadyState], data: TrainingData[KnownForcing], part: Part
-) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior samples of parameters and ln processes, (sample, row, site) each."""
+def _draw(members: Sequence[Member], part: Part) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior samples of parameters and ln processes, (sample, row, site) each.
+
+    Members take turns, as in `xbinn.predict`.
+    """
     units, found = [], []
     with torch.inference_mode():
         for sample in range(part.samples):
+            network, data = members[sample % len(members)]
             with drawing(part.seed, sample):
                 estimate = network(data.numeric, data.categorical, data.forcing)
             units.append(estimate.unit.T.numpy())
