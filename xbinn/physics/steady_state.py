@@ -18,10 +18,11 @@ from xbinn.physics.cascade import (
     transfers,
     turnover_rates,
 )
-from xbinn.physics.column import layer_mask, ordered_sum, time_unit
+from xbinn.physics.column import ordered_sum, time_unit
+from xbinn.physics.columns import Columns, prepare_columns
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.inputs import allocation, input_density
-from xbinn.physics.mixing import Mixing, closed_mixing, closed_shape, published_mixing
+from xbinn.physics.mixing import Mixing
 from xbinn.physics.scalars import AnnualScalars, annual_scalars, depth_scalar
 from xbinn.physics.solver import solve
 from xbinn.variables import FORCING_NAMES
@@ -149,33 +150,21 @@ class SoilCarbonModel:
             The result of a column never depends on its neighbours in the batch.
         """
         batch = forcing.batch_shape
-        flat = forcing.flatten()
-        state = self._steady_state(parameters.reshape(len(PARAMETERS), batch.numel()), flat)
-        return state.unflatten(batch)
+        flat = parameters.reshape(len(PARAMETERS), batch.numel())
+        return self.solve(flat, self.prepare(forcing.flatten())).unflatten(batch)
 
-    def _steady_state(self, parameters: Tensor, forcing: Forcing) -> SteadyState:
+    def prepare(self, forcing: Forcing) -> Columns:
+        """Work out once what ``forcing``, of a flat batch (n), decides for any parameters."""
+        return prepare_columns(forcing, self.bedrock)
+
+    def solve(self, parameters: Tensor, columns: Columns) -> SteadyState:
+        """Solve columns that have been prepared, (parameter, n); as `steady_state` does."""
+        forcing, layers, exists = columns.forcing, columns.layers, columns.exists
         dtype = forcing.temperature.dtype
         unit = time_unit(dtype)
-        bedrock = forcing.nbedrock.clamp(max=N_LAYERS)
-        if self.bedrock == "closed":
-            layers = bedrock
-            mixing = closed_mixing(
-                closed_shape(forcing.altmax, bedrock, dtype),
-                parameter(parameters, "diffus"),
-                parameter(parameters, "cryo"),
-                unit=unit,
-            )
-        else:
-            layers = torch.full_like(forcing.allocated, N_LAYERS, dtype=torch.int64)
-            mixing = published_mixing(
-                forcing.altmax,
-                bedrock.expand(forcing.altmax.shape),
-                parameter(parameters, "diffus"),
-                parameter(parameters, "cryo"),
-                dtype,
-                unit=unit,
-            )
-        exists = layer_mask(layers)
+        mixing = columns.mixing(
+            parameter(parameters, "diffus"), parameter(parameters, "cryo"), unit=unit
+        )
         scalars = annual_scalars(
             forcing.temperature,
             forcing.water,
