@@ -115,7 +115,7 @@ def run_batch(task: Task, number: int, batch: Batch | None) -> dict[str, np.ndar
 def _thinned(draws: np.ndarray, length: int) -> np.ndarray:
     """Take ``length`` draws, evenly spaced, the last among them."""
     chosen = np.linspace(0, len(draws), length + 1)[1:].round().astype(int) - 1
-    return draws[chosen]
+    return np.asarray(draws[chosen])
 
 
 def _modelled(target: SoilTarget, chains: list[Chains], device: torch.device) -> np.ndarray:

@@ -71,4 +71,5 @@ def _autocorrelation_time(centred: Tensor, within: Tensor, pooled: Tensor) -> Te
     # Up to the first pair that is not positive, and never rising.
     positive = (pairs > 0.0).to(pairs.dtype).cumprod(0)
     monotone = pairs.cummin(0).values * positive
-    return 2.0 * monotone.sum(0) - 1.0
+    time: Tensor = 2.0 * monotone.sum(0) - 1.0
+    return time

@@ -86,10 +86,12 @@ def gather_profiles(
 
     Parameters
     ----------
-    ds, profiles, prior, bedrock, tolerance
+    ds, profiles, prior, bedrock
         As for `xbinn.science.proda.retrieve`.
     observation : {"layer_mean", "node"}
         Operator.
+    tolerance : float, optional
+        As for `xbinn.fit`.
 
     Raises
     ------

@@ -76,7 +76,7 @@ def published_weights(soc: np.ndarray, depth: np.ndarray) -> np.ndarray:
     [6.07, 1.35, 3.68]
     """
     rank = 0.5 * (_descending_rank(soc) + _descending_rank(depth))
-    return np.maximum(1.0, _HEAVIEST * np.exp(1.0 - rank))
+    return np.asarray(np.maximum(1.0, _HEAVIEST * np.exp(1.0 - rank)))
 
 
 def _descending_rank(values: np.ndarray) -> np.ndarray:

@@ -59,8 +59,8 @@ def retrieve(
     """Infer the parameters of each profile by itself, as PRODA does, by Markov chains.
 
     The chains of all profiles of a batch advance together. With a distributed client batches are
-    tasks; without one they follow each other. What is found for a profile follows from its samples,
-    its column and the seed, whatever else is inferred beside it.
+    tasks; without one they follow each other. The random numbers of a profile follow from its
+    samples, its column and the seed, whatever else is inferred beside it.
 
     Parameters
     ----------
@@ -97,7 +97,8 @@ def retrieve(
     tolerance : float, optional
         As for `xbinn.fit`.
     batch_size : int, optional
-        Profiles that advance together. Results do not depend on it.
+        Profiles that advance together. Gradients round by the place in a batch, so that chains
+        differ with it, though not in distribution.
     seed : int, optional
         Equal seeds give equal results on one kind of device.
     to : path, optional
@@ -173,9 +174,11 @@ def retrieve(
     n = len(found.profile)
     size = batch_size or min(max(math.ceil(n / 2), FEWEST_TOGETHER), MOST_TOGETHER)
     parts = np.array_split(np.arange(n), math.ceil(n / size))
-    with _kept(to, task, observation, found, len(parts)) as kept:
-        with counting_bar(len(parts), "retrieve", unit="batch", show=progress) as tick:
-            results = _run(task, found, parts, kept, tick)
+    with (
+        _kept(to, task, observation, found, len(parts)) as kept,
+        counting_bar(len(parts), "retrieve", unit="batch", show=progress) as tick,
+    ):
+        results = _run(task, found, parts, kept, tick)
     return label(results, parts, found, profiles, task)
 
 

@@ -108,7 +108,8 @@ class SoilTarget:
         """Parameters in physical units at ``place`` (parameter, ...)."""
         bounds = torch.tensor(prior_bounds(self.prior), dtype=torch.float64, device=place.device)
         low, high = bounds.T.reshape(2, -1, *(1,) * (place.ndim - 1))
-        return low + (high - low) * torch.special.ndtr(place)
+        physical: Tensor = low + (high - low) * torch.special.ndtr(place)
+        return physical
 
     def modelled(self, place: Tensor) -> Tensor:
         """What samples show at ``place`` (parameter, chain, n), (sample, chain, n) [kg m-3]."""
