@@ -37,7 +37,7 @@ _APART: Final = 10
 class Evolution:
     """The sampler; see the top of the module."""
 
-    every: ClassVar[int] = 20
+    every: ClassVar[int] = 25
     uses_gradient: ClassVar[bool] = False
     evaluations: ClassVar[int] = 1
 

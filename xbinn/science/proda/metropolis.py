@@ -38,7 +38,7 @@ _RENEWED: Final = 50
 class Metropolis:
     """The sampler; see the top of the module."""
 
-    every: ClassVar[int] = 20
+    every: ClassVar[int] = 25
     uses_gradient: ClassVar[bool] = False
     evaluations: ClassVar[int] = 1
 

@@ -91,7 +91,7 @@ def retrieve(
         A profile has converged when the split R-hat of all parameters is below the one and their
         effective sample sizes are at least the other.
     max_steps : int, optional
-        Steps behind the warm-up at most; by default 20 times ``steps``.
+        Steps behind the warm-up at most; by default 25 times ``steps``.
     samples : bool
         Return ``parameter_samples`` too.
     tolerance : float, optional
@@ -143,7 +143,7 @@ def retrieve(
         chains=chains,
         warmup=unit if warmup is None else warmup,
         steps=unit,
-        max_steps=20 * unit if max_steps is None else max_steps,
+        max_steps=25 * unit if max_steps is None else max_steps,
         rhat=rhat,
         ess=ess,
     )
