@@ -101,8 +101,9 @@ def run_chains(
 ) -> list[Chains]:
     """Sample profiles until each has converged, or has taken as many steps as it may.
 
-    All chains advance together; profiles that have converged leave. What is drawn for a profile
-    follows from the seed, its key and its data, not from the other profiles.
+    All chains advance together; profiles that have converged leave. The random numbers of a profile
+    follow from the seed and its key; the last bits of a gradient may depend on its neighbours, and
+    chains drift apart with them.
 
     Parameters
     ----------
