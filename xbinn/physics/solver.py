@@ -37,6 +37,7 @@ from xbinn.physics.blocks import (
     vectors,
 )
 from xbinn.physics.cascade import Transfers, transferred_fraction
+from xbinn.physics.counting import note_solves
 from xbinn.physics.mixing import Mixing
 
 _N_SOIL = SOIL_POOLS.stop - SOIL_POOLS.start
@@ -116,6 +117,7 @@ class _Solve(torch.autograd.Function):
         upper: Tensor,
         inputs: Tensor,
     ) -> Tensor:
+        note_solves(forward=rates.shape[-1])
         pools = torch.empty_like(rates)
         pools[0] = inputs[0] / rates[0]
         litter_pivots = _solve_litter(rates, cwd_to_l2, lower, upper, inputs, pools)
@@ -126,6 +128,7 @@ class _Solve(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        note_solves(transposed=gradient.shape[-1])
         rates, between, cwd_to_l2, lower, upper, cwd_input, pools, *saved = ctx.saved_tensors
         adjoint = _solve_transposed(
             rates, between, cwd_to_l2, lower, upper, gradient, _Factors(*saved)
