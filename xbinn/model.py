@@ -27,7 +27,16 @@ _HISTORY_ATTRS = {
     "validation_loss": {"units": "1", "long_name": "validation loss"},
     "validation_r2": {"units": "1", "long_name": "validation R2, kg m-3"},
     "validation_log_r2": {"units": "1", "long_name": "validation R2, ln of kg m-3"},
+    "validation_parameter_r2": {
+        "units": "1",
+        "long_name": "validation R2 of parameters, pooled over them",
+    },
     "learning_rate": {"units": "1", "long_name": "learning rate"},
+}
+_VALIDATED = {
+    "validation_r2": "R2",
+    "validation_log_r2": "of ln",
+    "validation_parameter_r2": "R2 of parameters",
 }
 
 
@@ -88,6 +97,8 @@ class Model:
         epochs = max(len(record["training_loss"]) for record in self.record)
         data: dict[str, Any] = {}
         for name, attrs in _HISTORY_ATTRS.items():
+            if name not in self.record[0]:
+                continue  # what is recorded depends on what was fitted: carbon or parameters
             values = np.full((self.members, epochs), np.nan)
             for row, record in zip(values, self.record, strict=True):
                 row[: len(record[name])] = [np.nan if v is None else v for v in record[name]]
@@ -142,12 +153,13 @@ class Model:
 
     def _rows(self) -> dict[str, str]:
         spec, data = self.predictor.covariates, self.training_data
+        to_carbon = "validation_r2" in self.record[0]
+        what = f"{data['samples']} samples" if to_carbon else "retrieved parameters"
         rows = {
             "covariates": f"{len(spec.numeric)} numeric, {len(spec.categorical)} categorical",
             "prior": self.predictor.prior,
             "bedrock": self.predictor.bedrock,
-            "fitted to": f"{data['samples']} samples of {data['profiles']} profiles "
-            f"in {data['sites']} cells",
+            "fitted to": f"{what} of {data['profiles']} profiles in {data['sites']} cells",
             "left out": describe_left_out(self.left_out) or "nothing",
         }
         if self.members > 1:
@@ -158,14 +170,15 @@ class Model:
         best = [int(record["best_epoch"]) for record in self.record]
         rows["epochs"] = f"{_listed(epochs)}, best {_listed([b + 1 for b in best])}"
         if len(self.record[0]["validation_loss"]):
-            linear, log = (
-                np.mean([r[name][b] for r, b in zip(self.record, best, strict=True)])
-                for name in ("validation_r2", "validation_log_r2")
-            )
+            kept = list(zip(self.record, best, strict=True))
+            scores = [
+                f"{label} {np.mean([record[name][b] for record, b in kept]):.2f}"
+                for name, label in _VALIDATED.items()
+                if name in self.record[0]
+            ]
             each = "" if self.members == 1 else "mean of members: "
-            rows["validation"] = (
-                f"{each}R2 {linear:.2f}, of ln {log:.2f} ({data['validation_samples']} samples)"
-            )
+            samples = f" ({data['validation_samples']} samples)" if to_carbon else ""
+            rows["validation"] = f"{each}{', '.join(scores)}{samples}"
         rows["sha256"] = self.sha256
         return rows
 

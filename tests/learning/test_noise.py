@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from xbinn.constants import SOC_FLOOR
-from xbinn.learning.noise import LEVELS, ObservationNoise, learn_noise
+from xbinn.learning.noise import LEVELS, ObservationNoise, assumed_noise, learn_noise
 
 NOISE = ObservationNoise(surface=0.3, slope=0.5, deepest=1.5)
 QUANTILES = (0.001, 0.05, 0.25, 0.5, 0.9, 0.999)
@@ -128,3 +128,10 @@ def test_recalibrated_levels_hold_for_quantiles_and_distribution() -> None:
         np.testing.assert_allclose(wide.cdf(values, modelled, depth), level, atol=1e-6)
     assert "recalibrated" in wide.describe()
     assert "as learnt" in NOISE.describe()
+
+
+def test_assumed_noise_is_the_same_at_all_depths_and_says_so():
+    noise = assumed_noise(0.5)
+    scale = noise.scale(torch.tensor([0.0, 3.0], dtype=torch.float64))
+    torch.testing.assert_close(scale, torch.full_like(scale, 0.5 * 3**0.5 / torch.pi))
+    assert noise.describe() == "standard deviation 0.50 of ln kg m-3 at all depths, as assumed"

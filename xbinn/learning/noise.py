@@ -58,7 +58,7 @@ class ObservationNoise:
     slope : float
         Increase of ln(scale) with depth [m-1].
     deepest : float
-        Depth [m] below which the scale stays as it is.
+        Depth [m] below which the scale stays as it is; 0 where it was assumed, not learnt.
     widened : tuple of float
         Level of the central interval to take for each of `LEVELS` nominal ones from 0 to 1; empty
         where nothing was recalibrated.
@@ -72,6 +72,8 @@ class ObservationNoise:
     def describe(self) -> str:
         """Say it in words."""
         deviation = self.surface * math.sqrt(_VARIANCE)
+        if not self.deepest:
+            return f"standard deviation {deviation:.2f} of ln kg m-3 at all depths, as assumed"
         how = "recalibrated" if self.widened else "as learnt"
         return (
             f"standard deviation {deviation:.2f} of ln kg m-3 at the surface, "
@@ -147,6 +149,11 @@ class ObservationNoise:
         taken = torch.tensor(self.widened, dtype=torch.float64)
         at = torch.linspace(0.0, 1.0, len(taken), dtype=torch.float64)
         return 0.5 + 0.5 * offset.sign() * _interpolate(offset.abs(), at, taken)
+
+
+def assumed_noise(deviation: float) -> ObservationNoise:
+    """Noise of one standard deviation [1, natural logarithm] at all depths, learnt from nothing."""
+    return ObservationNoise(deviation / math.sqrt(_VARIANCE), slope=0.0, deepest=0.0)
 
 
 def learn_noise(

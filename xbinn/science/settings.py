@@ -149,7 +149,8 @@ tolerance, covariates, categorical, device, members
 def settings_of(model: Model) -> FitSettings:
     """Return what a fitted model was asked for."""
     given: Mapping[str, Any] = model.settings
-    options = {f.name: given[f.name] for f in fields(TrainingOptions)}
+    # A network that was fitted to parameters has no loss of carbon: defaults in their place.
+    options = {f.name: given[f.name] for f in fields(TrainingOptions) if f.name in given}
     encoder = model.predictor.network.encoder
     config = dict(encoder.config)
     sizes = ("n_numeric", "n_categories", "n_outputs", "module")

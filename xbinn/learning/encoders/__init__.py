@@ -20,6 +20,7 @@ from xbinn.learning.encoders.constant import ConstantEncoder
 from xbinn.learning.encoders.linear import LinearEncoder
 from xbinn.learning.encoders.mlp import Encoder
 from xbinn.learning.encoders.module import ModuleEncoder
+from xbinn.learning.encoders.plain import PlainEncoder
 from xbinn.learning.encoders.spline import SplineEncoder
 from xbinn.learning.seeding import seeded
 
@@ -28,9 +29,11 @@ __all__ = [
     "MODULE",
     "AnyEncoder",
     "ConstantEncoder",
+    "CovariateEncoder",
     "Encoder",
     "LinearEncoder",
     "ModuleEncoder",
+    "PlainEncoder",
     "SplineEncoder",
     "build_encoder",
 ]
@@ -41,6 +44,7 @@ ENCODERS: Final[dict[str, type[AnyEncoder]]] = {
     "linear": LinearEncoder,
     "spline": SplineEncoder,
     "constant": ConstantEncoder,
+    "plain": PlainEncoder,
 }
 MODULE: Final = "module"
 """Name of the encoder whose layers are a module of the user's."""
