@@ -8,8 +8,8 @@ import xbinn
 from xbinn.errors import InputError, ParameterError, ProfileError, TrainingError
 from xbinn.idealised import true_parameters
 from xbinn.parameters import PARAMETER_NAMES
+from xbinn.science.proda import retrieve, upscale
 from xbinn.science.settings import settings_of
-from xbinn.science.upscaling import upscale
 from xbinn.testing import small_grid, small_profiles
 
 QUICK = {"hidden": (32, 32), "epochs": 40, "members": 2, "seed": 0, "device": "cpu"}
@@ -32,7 +32,7 @@ def retrieved(grid, profiles) -> xr.Dataset:
     truth = true_parameters(grid)[list(PARAMETER_NAMES)]
     found = truth.sel(place, method="nearest").reset_coords(drop=True).assign_coords(place)
     converged = np.arange(profiles.sizes["profile"]) >= 5
-    about = {"prior": "binn", "bedrock": "closed", "observation": "layer_mean"}
+    about = {"prior": "binn", "bedrock": "closed"}
     return found.assign(converged=("profile", converged)).assign_attrs(about)
 
 
@@ -127,3 +127,11 @@ def test_what_cannot_be_upscaled_is_refused(grid, retrieved):
         )
     with pytest.raises(TrainingError, match="the loss is not finite: lower learning_rate"):
         upscale(grid, retrieved, **(QUICK | {"members": 1, "learning_rate": 1e38}))
+
+
+def test_what_the_sampler_retrieves_is_taken_as_it_is(grid, profiles):
+    few = retrieve(grid, profiles.isel(profile=slice(12)), warmup=8, steps=8, seed=0)
+    few["converged"] = xr.ones_like(few["converged"], dtype=bool)
+    model = upscale(grid, few, **(QUICK | {"members": 1, "epochs": 2, "validation": None}))
+    assert model.predictor.prior == "proda"
+    assert int((xbinn.predict(grid, model)["status"] == 0).sum()) > 0

@@ -12,6 +12,7 @@ except ModuleNotFoundError as _error:
 
 from xbinn.plotting.agreement import plot_agreement
 from xbinn.plotting.captions import add_caption
+from xbinn.plotting.comparison import plot_comparison
 from xbinn.plotting.functions import plot_functions
 from xbinn.plotting.maps import plot_map, plot_processes
 from xbinn.plotting.recovery import (
@@ -25,6 +26,7 @@ from xbinn.plotting.training import plot_training
 __all__ = [
     "add_caption",
     "plot_agreement",
+    "plot_comparison",
     "plot_functions",
     "plot_loadings",
     "plot_map",

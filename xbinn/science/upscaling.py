@@ -84,6 +84,7 @@ def upscale(
     validation: Validation | None = "spatial_blocks",
     block_size: float | str = options.BLOCK_SIZE,
     tolerance: float | None = None,
+    observation: Observation = "layer_mean",
     epochs: int = EPOCHS,
     patience: int = PATIENCE,
     batch_size: int = BATCH_SIZE,
@@ -102,8 +103,8 @@ def upscale(
         Covariates (*space) and forcing (month, depth, *space) on any spatial dimensions.
     retrieved : Dataset
         From `xbinn.science.proda.retrieve`: the 21 parameters (profile,) in physical units,
-        ``converged`` (profile,), coordinates ``lat``, ``lon``; attributes ``prior``, ``bedrock``
-        and ``observation`` say what they were retrieved under. Profiles that have not converged
+        ``converged`` (profile,), coordinates ``lat``, ``lon``; attributes ``prior`` and
+        ``bedrock`` say what they were retrieved under. Profiles that have not converged
         are left out and counted.
     covariates, categorical, tolerance
         As for `xbinn.fit`.
@@ -116,6 +117,8 @@ def upscale(
         How to hold out 15 % of the cells to decide when to stop; None trains for all epochs.
     block_size : float or str
         Edge of a validation block in degrees, or as "200 km" in an equal-area projection.
+    observation : {"layer_mean", "node"}
+        How `xbinn.score` is to compare the model with samples; no part of this fit.
     epochs : int
         Passes over the profiles at most.
     patience : int
@@ -154,7 +157,7 @@ def upscale(
     settings = fit_settings(
         prior=about.prior,
         bedrock=about.bedrock,
-        observation=about.observation,
+        observation=observation,
         hidden=hidden,
         dropout=0.0,
         members=members,
@@ -197,23 +200,21 @@ def upscale(
 class _Under:
     prior: Prior
     bedrock: Bedrock
-    observation: Observation
 
 
 def _under(retrieved: xr.Dataset) -> _Under:
     """What parameters were retrieved under: without it, they say nothing of carbon."""
-    names = ("prior", "bedrock", "observation")
+    names = ("prior", "bedrock")
     missing = [name for name in names if name not in retrieved.attrs]
     if missing or retrieved.attrs["prior"] not in PRIORS:
         what = f"lacks {', '.join(missing)}" if missing else f"has {retrieved.attrs['prior']!r}"
         raise InputError(
-            f"the attributes of retrieved say under which prior, bedrock and observation its "
-            f"parameters hold, and it {what}: take a result of xbinn.science.proda.retrieve, or "
-            "set them with retrieved.assign_attrs(prior='proda', bedrock='closed', "
-            "observation='layer_mean')"
+            f"the attributes of retrieved say under which prior and bedrock its parameters hold, "
+            f"and it {what}: take a result of xbinn.science.proda.retrieve, or set them with "
+            "retrieved.assign_attrs(prior='proda', bedrock='closed')"
         )
-    prior, bedrock, observation = (retrieved.attrs[name] for name in names)
-    return _Under(cast(Prior, prior), cast(Bedrock, bedrock), cast(Observation, observation))
+    prior, bedrock = (retrieved.attrs[name] for name in names)
+    return _Under(cast(Prior, prior), cast(Bedrock, bedrock))
 
 
 def _usable(retrieved: xr.Dataset, prior: Prior) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
