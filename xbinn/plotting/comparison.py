@@ -66,7 +66,7 @@ def plot_comparison(
     found = compare(binn, proda).compute()
     rows = math.ceil(len(quantities) / _COLUMNS)
     with style(small=True):
-        figure = new_figure(0.6 + rows * (_SIDE + 0.4), title or "BINN against PRODA", width=WIDTH)
+        figure = new_figure(0.4 + rows * _SIDE, title or "BINN against PRODA", width=WIDTH)
         grid = figure.subplots(rows, _COLUMNS, squeeze=False)
         for ax in grid.flat[len(quantities) :]:
             ax.remove()
@@ -126,4 +126,5 @@ def _share_colours(figure: Figure, axes: list[Axes], panels: list[Any]) -> None:
     for panel in panels:
         panel.set_clim(1, most)
     bar: Any = figure.colorbar(panels[0], ax=axes, shrink=0.6, aspect=30)
+    bar.formatter = "{x:g}"
     bar.set_label("cells per hexagon (count)")

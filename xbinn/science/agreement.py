@@ -1,6 +1,5 @@
 """Two maps of parameters and processes against each other, or against a known truth."""
 
-from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -156,16 +155,23 @@ def _agreement(
     space = tuple(str(d) for d in x.dims if d != QUANTITY)
     y = y.transpose(*x.dims)
     weight = _weights(weights, first, x, space)
-    known = np.isfinite(x) & np.isfinite(y) & (weight > 0.0)
+    known: xr.DataArray = x.notnull() & y.notnull() & (weight > 0.0)
     w = weight.where(known, 0.0)
     total = w.sum(space)
     # Less a common number, which changes no score, so that squares keep their digits.
     middle = ((w * x).where(known, 0.0) + (w * y).where(known, 0.0)).sum(space) / (2.0 * total)
     x, y = (x - middle).where(known, 0.0), (y - middle).where(known, 0.0)
-    terms = xr.concat(
-        [known.astype(float), w, w * x, w * y, w * x * x, w * y * y, w * x * y, w * (x - y) ** 2],
-        "term",
-    )
+    moments: list[xr.DataArray] = [
+        known.astype(float),
+        w,
+        w * x,
+        w * y,
+        w * x * x,
+        w * y * y,
+        w * x * y,
+        w * (x - y) ** 2,
+    ]
+    terms: xr.DataArray = xr.concat(moments, "term")
     n, w, sx, sy, sxx, syy, sxy, error = _summed(terms, by, first, space)
     spread_x, spread_y = (
         (s2 - s * s / w).where(s2 - s * s / w > _ROUNDING * s2) for s, s2 in ((sx, sxx), (sy, syy))
@@ -250,7 +256,7 @@ def _summed(
         )
     classes = dequantify(ds[by] if isinstance(by, str) else by).reset_coords(drop=True)
     _same_cells(terms, classes, "maps and classes")
-    name = str(classes.name or "class")
+    name = "class" if classes.name is None else str(classes.name)
     regions = find_regions(classes, name)
     parts = sum_by_region(terms.transpose(..., *space), regions, space)
     parts = parts.assign_coords({name: [str(label) for label in regions.labels]})
@@ -291,13 +297,15 @@ def _described(found: xr.Dataset, names: tuple[str, str], weights: str) -> xr.Da
 
 
 def _name_of(weights: xr.DataArray | str) -> Any:
-    return weights if isinstance(weights, str) else (weights.name or "given")
+    return (
+        weights if isinstance(weights, str) else ("given" if weights.name is None else weights.name)
+    )
 
 
 def _difference(
     binn: xr.Dataset, proda: xr.Dataset, truth: xr.Dataset, block_size: float | str
-) -> Sequence[np.ndarray]:
-    """Ends of the interval of, and the difference in RMSE, (quantity,)."""
+) -> np.ndarray:
+    """Ends, (low, high, difference) of the interval of, and the difference in RMSE, (quantity,)."""
     x, y, t = (
         _quantities(ds, n) for ds, n in zip((binn, proda, truth), (*METHODS, "truth"), strict=True)
     )
@@ -312,7 +320,7 @@ def _difference(
         truth[n].reset_coords(drop=True).broadcast_like(one).transpose(*one.dims).values.ravel()
         for n in ("lat", "lon")
     ]
-    block = spatial_blocks(*place, block_size)
+    block = spatial_blocks(place[0], place[1], block_size)
     rows = []
     for name in QUANTITIES:
         a, b, c = (q.sel({QUANTITY: name}).transpose(*t.dims[1:]).values.ravel() for q in (x, y, t))

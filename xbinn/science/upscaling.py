@@ -53,7 +53,7 @@ from xbinn.variables import PROFILE
 MEMBERS: Final = 10
 """Networks by default; 200 are published."""
 EPOCHS: Final = 200
-PATIENCE: Final = 20
+PATIENCE: Final = 25
 BATCH_SIZE: Final = 32
 LEARNING_RATE: Final = 1.0
 """Factor on the steps of Adadelta, which has a step of its own (Zeiler 2012)."""
@@ -106,7 +106,7 @@ def upscale(
         ``converged`` (profile,), coordinates ``lat``, ``lon``; attributes ``prior`` and
         ``bedrock`` say what they were retrieved under. Profiles that have not converged
         are left out and counted.
-    covariates, categorical, tolerance
+    covariates, categorical
         As for `xbinn.fit`.
     members : int
         Networks, each fitted to a bootstrap sample of the profiles, with validation blocks of its
@@ -117,6 +117,8 @@ def upscale(
         How to hold out 15 % of the cells to decide when to stop; None trains for all epochs.
     block_size : float or str
         Edge of a validation block in degrees, or as "200 km" in an equal-area projection.
+    tolerance : float, optional
+        As for `xbinn.fit`.
     observation : {"layer_mean", "node"}
         How `xbinn.score` is to compare the model with samples; no part of this fit.
     epochs : int
