@@ -1,5 +1,7 @@
 """What `predict` and `simulate` return can be written as it is, and comes back the same."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -102,3 +104,19 @@ def test_bounds_of_coordinates_come_along(model, tmp_path, decode_coords, recwar
 def test_an_empty_result_can_be_written(model, tmp_path):
     out = xbinn.predict(small_grid().isel(lat=slice(0, 0)), model)
     assert written(out, tmp_path / "out.nc", "nc").sizes["lat"] == 0
+
+
+@pytest.mark.parametrize("store", ["zarr", "nc"])
+def test_a_job_says_where_its_result_comes_from(grid, model, tmp_path, store):
+    xbinn.predict(grid, model, outputs="soc", to=tmp_path / f"out.{store}", chunks={})
+    # With plain xarray, as somebody without xbinn would.
+    opened = {"zarr": {"engine": "zarr", "consolidated": False}, "nc": {"engine": "h5netcdf"}}
+    with xr.open_dataset(tmp_path / f"out.{store}", **opened[store]) as found:
+        said = found.attrs
+    assert said["Conventions"] == "CF-1.11, ACDD-1.3"
+    assert f"xbinn {xbinn.__version__}" in said["source"]
+    assert model.sha256 in said["source"]
+    assert "predict" in said["history"]
+    fingerprint = json.loads(said["xbinn_job_fingerprint"])
+    assert fingerprint["model"] == model.sha256
+    assert said["xbinn_job_status"] == "complete"

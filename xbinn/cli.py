@@ -31,7 +31,10 @@ _DEVICE: Final = click.option(
 @click.option("-v", "--verbose", is_flag=True, help="Show what is done, on stderr.")
 def main(verbose: bool) -> None:
     """Map soil carbon with biogeochemistry-informed neural networks."""
-    logging.basicConfig(format="%(message)s")
+    handler = logging.StreamHandler()
+    # Of the scheduler and workers that --workers starts, only what they warn of themselves.
+    handler.addFilter(logging.Filter("xbinn"))
+    logging.basicConfig(format="%(message)s", handlers=[handler])
     logging.getLogger("xbinn").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
