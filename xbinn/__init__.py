@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from xbinn import accessor as _accessor  # registers Dataset.binn
 
 if TYPE_CHECKING:
-    from xbinn import datasets, profiles, testing
+    from xbinn import datasets, forcing, profiles, testing
     from xbinn.api import (
         default_parameters,
         fit,
@@ -60,6 +60,7 @@ _HOMES = {
 }
 _MODULES = {
     "datasets": "xbinn.datasets",
+    "forcing": "xbinn.forcing",
     "profiles": "xbinn.profiles",
     "testing": "xbinn.testing",
 }
@@ -74,6 +75,7 @@ __all__ = [
     "default_parameters",
     "elasticities",
     "fit",
+    "forcing",
     "from_unit_interval",
     "load",
     "predict",
