@@ -309,7 +309,7 @@ def test_cftime_is_asked_for_by_name(monthly, monkeypatch):
         raise ModuleNotFoundError("No module named 'cftime'", name="cftime")
 
     monkeypatch.setattr(xr, "open_mfdataset", absent)
-    with pytest.raises(ModuleNotFoundError, match="needs cftime: pip install cftime"):
+    with pytest.raises(ModuleNotFoundError, match=r"needs cftime: pip install .xbinn.clm5."):
         xbinn.forcing.from_clm5(monthly[0])
 
 

@@ -138,7 +138,7 @@ def _open(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> x
         )
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"the calendar of CLM5 needs {error.name}: pip install cftime"
+            f'the calendar of CLM5 needs {error.name}: pip install "xbinn[clm5]"'
         ) from error
     except (OSError, ValueError) as error:
         raise InputError(
