@@ -61,6 +61,15 @@ def test_standard_input_stays_as_it_is() -> None:
         assert out[name].dtype == ds[name].dtype
 
 
+def test_attributes_of_the_input_stay_as_they_are() -> None:
+    """Nothing needs to be converted here, so that nothing makes a copy on the way."""
+    ds = forcing()
+    ds["TSOI"].attrs["source"] = "mine"
+    given = ds.copy(deep=True)
+    standardise_forcing(ds)
+    xr.testing.assert_identical(ds, given)
+
+
 def test_any_order_of_dimensions_and_chunks_stays_lazy(raise_if_dask_computes: Any) -> None:
     ds = forcing()
     expected = standardise_forcing(ds)

@@ -270,6 +270,7 @@ def _finish(variable: Variable, da: xr.DataArray, space: Mapping[str, int]) -> x
     da = lay_out(da, (MONTH, DEPTH), space)
     if da.chunks is not None:
         da = da.chunk({dim: -1 for dim in (MONTH, DEPTH) if dim in da.dims})
+    da = da.copy(deep=False)  # attributes of the caller stay as they are
     da.attrs = {"units": variable.units, "long_name": variable.long_name}
     if variable.standard_name is not None:
         da.attrs["standard_name"] = variable.standard_name
