@@ -1,9 +1,6 @@
 """CLM5 history files: months, levels, budgets, what is missing, what is refused."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
+import clm5_history as history
 import numpy as np
 import pytest
 import xarray as xr
@@ -14,11 +11,6 @@ from xbinn.errors import InputError
 from xbinn.labels.clm5_litter import whole_years
 from xbinn.variables import FORCING, INPUT_NAMES
 
-_spec = importlib.util.spec_from_file_location("history", Path(__file__).parent / "history.py")
-history = importlib.util.module_from_spec(_spec)
-sys.modules["history"] = history
-_spec.loader.exec_module(history)
-
 POOLS = dict(zip(INPUT_NAMES, ("CWD", "LITR1", "LITR2", "LITR3"), strict=True))
 SECONDS_A_MONTH = 365.0 * 86400.0 / 12.0
 
@@ -27,6 +19,12 @@ SECONDS_A_MONTH = 365.0 * 86400.0 / 12.0
 def monthly(tmp_path_factory):
     """Three years, one file a year."""
     return history.write_history(tmp_path_factory.mktemp("monthly"))
+
+
+@pytest.fixture(scope="module")
+def expected(monthly):
+    """Not to be changed."""
+    return xbinn.forcing.from_clm5(monthly[0]).load()
 
 
 def annual_mean(by_month: np.ndarray) -> np.ndarray:
@@ -42,9 +40,8 @@ def blank(values: np.ndarray) -> np.ndarray:
     return np.where(values > 1e30, np.nan, values)
 
 
-def test_forcing_is_complete_and_named_by_its_source(monthly):
-    paths, *_ = monthly
-    ds = xbinn.forcing.from_clm5(paths)
+def test_forcing_is_complete_and_named_by_its_source(expected):
+    ds = expected
     assert set(ds.data_vars) == {v.name for v in FORCING}
     for v in FORCING:
         assert ds[v.name].attrs["units"] == v.units
@@ -57,32 +54,28 @@ def test_forcing_is_complete_and_named_by_its_source(monthly):
     assert "M_CWDC_TO_FIRE" in ds["CWD_INPUT"].attrs["forcing_source"]
 
 
-def test_the_model_takes_it(monthly):
-    paths, *_ = monthly
-    ds = xbinn.forcing.from_clm5(paths).load()
-    out = ds.binn.simulate(xbinn.default_parameters(ds))
-    expected = np.zeros(history.SHAPE, dtype=int)
-    expected[history.OCEAN] = 1
-    np.testing.assert_array_equal(out["status"], expected)
+def test_the_model_takes_it(expected):
+    out = expected.binn.simulate(xbinn.default_parameters(expected))
+    status = np.zeros(history.SHAPE, dtype=int)
+    status[history.OCEAN] = 1
+    np.testing.assert_array_equal(out["status"], status)
 
 
-def test_months_are_those_of_the_bounds_not_of_the_stamp(monthly):
+def test_months_are_those_of_the_bounds_not_of_the_stamp(monthly, expected):
     """January is stamped the first of February."""
-    paths, fields, _ = monthly
-    ds = xbinn.forcing.from_clm5(paths)
+    _, fields, _ = monthly
     for name in ("TSOI", "W_SCALAR", "ALTMAX", "ALTMAX_LASTYEAR"):
         level, values = fields[name]
-        expected = blank(climatology(values))
+        mean = blank(climatology(values))
         # float64 means in another order.
-        np.testing.assert_allclose(ds[name], expected[:, :20] if level else expected, rtol=1e-12)
+        np.testing.assert_allclose(expected[name], mean[:, :20] if level else mean, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
     ("layout", "calendar"),
     [("field", "noleap"), ("one", "365_day"), ("one", "standard"), ("year", "proleptic_gregorian")],
 )
-def test_layouts_and_calendars_agree(tmp_path, monthly, layout, calendar):
-    expected = xbinn.forcing.from_clm5(monthly[0]).load()
+def test_layouts_and_calendars_agree(tmp_path, expected, layout, calendar):
     # Years 1 to 3 have no leap day in any of the calendars.
     paths, *_ = history.write_history(tmp_path, layout=layout, calendar=calendar)
     rng = np.random.default_rng(0)
@@ -91,8 +84,15 @@ def test_layouts_and_calendars_agree(tmp_path, monthly, layout, calendar):
     xr.testing.assert_identical(found.compute(), expected)
 
 
-def test_a_pattern_a_path_and_an_open_dataset_agree(tmp_path, monthly):
-    expected = xbinn.forcing.from_clm5(monthly[0]).load()
+def test_netcdf_4_files_agree(tmp_path, expected):
+    (path,), *_ = history.write_history(tmp_path, layout="one")
+    with xr.open_dataset(path, decode_cf=False) as ds:
+        ds.to_netcdf(tmp_path / "4.nc", engine="h5netcdf", unlimited_dims=["time"])
+    found = xbinn.forcing.from_clm5(tmp_path / "4.nc")
+    xr.testing.assert_identical(found.compute(), expected)
+
+
+def test_a_pattern_a_path_and_an_open_dataset_agree(tmp_path, expected):
     (path,), *_ = history.write_history(tmp_path, layout="one")
     with xr.open_dataset(path, decode_times=xr.coders.CFDatetimeCoder(use_cftime=True)) as ds:
         xr.testing.assert_allclose(xbinn.forcing.from_clm5(ds), expected, rtol=1e-12)
@@ -117,14 +117,12 @@ def test_years_choose_by_the_middle_of_the_month(tmp_path):
     assert "years 101 to 102" in found["ALTMAX"].attrs["forcing_source"]
 
 
-def test_levels_are_cut_by_depth_on_any_axis(tmp_path, monthly):
-    expected = xbinn.forcing.from_clm5(monthly[0]).load()
+def test_levels_are_cut_by_depth_on_any_axis(tmp_path, expected):
     paths, *_ = history.write_history(tmp_path, layout="one", scalars_on="levsoi")
     xr.testing.assert_identical(xbinn.forcing.from_clm5(paths).compute(), expected)
 
 
-def test_unstructured_grids(tmp_path, monthly):
-    expected = xbinn.forcing.from_clm5(monthly[0]).load()
+def test_unstructured_grids(tmp_path, expected):
     paths, *_ = history.write_history(tmp_path, layout="one", unstructured=True)
     found = xbinn.forcing.from_clm5(paths).compute()
     assert found["TSOI"].dims == ("month", "depth", "lndgrid")
@@ -132,9 +130,9 @@ def test_unstructured_grids(tmp_path, monthly):
     np.testing.assert_allclose(found["TSOI"], expected["TSOI"].stack(c=("lat", "lon")), rtol=1e-12)
 
 
-def test_bedrock_is_the_last_soil_layer(monthly):
+def test_bedrock_is_the_last_soil_layer(expected):
     """The long name says shallowest bedrock layer; CTSM's code takes it as the last of soil."""
-    found = xbinn.forcing.from_clm5(monthly[0])["nbedrock"]
+    found = expected["nbedrock"]
     assert found.dims == ("lat", "lon")
     np.testing.assert_array_equal(found, [[8, 12, np.nan], [20, 15, 6]])
     assert found.attrs["long_name"].startswith("index of the last soil layer")
@@ -236,9 +234,9 @@ def test_what_is_assumed_is_said(tmp_path):
     assert "fire assumed 0" in found["LITR1_INPUT"].attrs["forcing_source"]
 
 
-def test_what_is_there_is_taken_whatever_is_assumed(monthly):
+def test_what_is_there_is_taken_whatever_is_assumed(monthly, expected):
     found = xbinn.forcing.from_clm5(monthly[0], assume=("FPI_vr", "fire"))
-    xr.testing.assert_identical(found.compute(), xbinn.forcing.from_clm5(monthly[0]).compute())
+    xr.testing.assert_identical(found.compute(), expected)
 
 
 @pytest.mark.parametrize("assume", [("TSOI",), "FPI_vr"])
@@ -292,16 +290,28 @@ def test_daily_files_are_refused(tmp_path):
             xbinn.forcing.from_clm5(daily)
 
 
-def test_without_time_is_refused(monthly):
-    ds = xbinn.forcing.from_clm5(monthly[0]).load()
-    fields = {n: xr.zeros_like(ds["nbedrock"]) for n in monthly[1]}
+def test_without_time_is_refused(monthly, expected):
+    fields = {n: xr.zeros_like(expected["nbedrock"]) for n in monthly[1]}
     with pytest.raises(InputError, match="have no coordinate time"):
-        xbinn.forcing.from_clm5(ds.assign(fields))
+        xbinn.forcing.from_clm5(expected.assign(fields))
 
 
-def test_files_that_do_not_belong_together_are_refused(tmp_path):
-    with pytest.raises(InputError, match="cannot be opened as one dataset"):
+def test_files_that_are_not_there_are_refused(tmp_path):
+    with pytest.raises(InputError, match="nothing.nc cannot be opened as one dataset"):
         xbinn.forcing.from_clm5(tmp_path / "nothing.nc")
+
+
+def test_files_of_other_grids_are_refused(tmp_path, monthly):
+    with xr.open_dataset(monthly[0][1], decode_cf=False) as ds:
+        ds.assign_coords(lat=ds["lat"] + 1).to_netcdf(tmp_path / "moved.nc", engine="scipy")
+    with pytest.raises(InputError, match="cannot be opened as one dataset.*of one run and one grid"):
+        xbinn.forcing.from_clm5([monthly[0][0], tmp_path / "moved.nc"])
+
+
+def test_months_given_twice_are_refused(tmp_path, monthly):
+    (path,), *_ = history.write_history(tmp_path, n_years=2, layout="one")
+    with pytest.raises(InputError, match="cannot be opened as one dataset"):
+        xbinn.forcing.from_clm5([*monthly[0], path])
 
 
 def test_cftime_is_asked_for_by_name(monthly, monkeypatch):

@@ -8,6 +8,8 @@ SoilBiogeochemCarbonStateType.F90 and CNVegCarbonFluxType.F90).
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add, sub
 from typing import Final
 
 import numpy as np
@@ -165,19 +167,21 @@ def litter_inputs(
     seconds = float(period.duration.sum())
     months = xr.DataArray(np.ones(MONTHS_PER_YEAR), dims=MONTH)
 
-    def weighted(name: str, weights: xr.DataArray) -> xr.DataArray:
-        # Small differences of large stocks: float64, whatever the file holds; and times in one
-        # chunk, so that the order of the sum does not depend on the files.
-        field = fields[name].astype(np.float64)
+    def read(name: str) -> xr.DataArray:
+        # Small differences of large stocks: float64, whatever the file holds.
+        return fields[name].astype(np.float64)
+
+    def weighted(field: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:
+        # Times in one chunk, so that the order of the sum does not depend on the files.
         field = field if field.chunks is None else field.chunk(time=-1)
         return (field * weights).sum("time", skipna=False) / seconds
 
     inputs = {}
     for name, budget in found.items():
-        rate = weighted(budget.stock, change)
-        for loss in (*budget.losses, *((budget.fire,) if budget.fire in fields else ())):
-            rate = rate + weighted(loss, duration)
-        for gain in budget.gains:
-            rate = rate - weighted(gain, duration)
+        fire = (budget.fire,) if budget.fire in fields else ()
+        # All fluxes first: one sum over the times instead of one a field.
+        net = reduce(add, (read(loss) for loss in (*budget.losses, *fire)))
+        net = reduce(sub, (read(gain) for gain in budget.gains), net)
+        rate = weighted(read(budget.stock), change) + weighted(net, duration)
         inputs[name] = (rate * months).transpose(MONTH, ...).assign_attrs(units=FLUX_UNITS)
     return inputs

@@ -1,13 +1,13 @@
 """CLM5-like history files, written without xarray or xbinn, of a toy run whose budget is known.
 
-Fluxes are constant within a month, so pools change linearly within it and their mean over the month
+They are netCDF of 64-bit offsets, which CTSM writes by default. Fluxes are constant within a month, so pools change linearly within it and their mean over the month
 is their value in the middle.
 """
 
 from pathlib import Path
 
-import h5netcdf.legacyapi
 import numpy as np
+from scipy.io import netcdf_file
 
 SHAPE = (2, 3)
 OCEAN = (0, 2)
@@ -146,51 +146,51 @@ def _write(path, records, fields, starts, ends, constants, calendar, bounds, met
     space = ("lndgrid",) if flat else ("lat", "lon")
     shape = (SHAPE[0] * SHAPE[1],) if flat else SHAPE
     lat, lon = np.array([40.0, 45.0]), np.array([250.0, 255.0, 260.0])
-    with h5netcdf.legacyapi.Dataset(str(path), "w") as f:
-        f.setncattr("case_id", "toy")
-        f.setncattr("source", "Community Terrestrial Systems Model")
+    with netcdf_file(path, "w", version=2) as f:
+        f.case_id = "toy"
+        f.source = "Community Terrestrial Systems Model"
+        f.createDimension("time", None)
         sizes = dict(zip(space, shape, strict=True))
         sizes |= {"levgrnd": 25, "levdcmp": 25, "levsoi": 20, "hist_interval": 2}
         for dim, size in sizes.items():
             f.createDimension(dim, size)
-        f.createDimension("time", None)
-        time = f.createVariable("time", "f8", ("time",))
-        time.setncattr("units", "days since 0001-01-01 00:00:00")
-        time.setncattr("calendar", calendar)
+
+        def write(name, kind, dims, values, **attributes):
+            variable = f.createVariable(name, kind, dims)
+            for key, value in attributes.items():
+                setattr(variable, key, value)
+            variable[:] = values
+
+        attributes = {"units": "days since 0001-01-01 00:00:00", "calendar": calendar}
         if bounds:
-            time.setncattr("bounds", bounds)
-        # Extend before writing: an unlimited dimension has no length yet.
-        f.resize_dimension("time", len(records))
-        time[:] = ends[records].astype(np.float64)
-        if bounds:
-            v = f.createVariable(bounds, "f8", ("time", "hist_interval"))
-            v[:] = np.stack([starts[records], ends[records]], axis=1).astype(np.float64)
-        for name, values in (("lat", lat), ("lon", lon)):
-            at = np.meshgrid(lat, lon, indexing="ij")[name == "lon"].ravel() if flat else values
-            v = f.createVariable(name, "f4", (space[0] if flat or name == "lat" else "lon",))
-            v.setncattr("units", "degrees_north" if name == "lat" else "degrees_east")
-            v[:] = at.astype(np.float32)
-        for name, size in (("levgrnd", 25), ("levdcmp", 25), ("levsoi", 20)):
-            v = f.createVariable(name, "f4", (name,))
-            v.setncattr("units", "m")
-            v[:] = np.array(LEVGRND[:size], dtype=np.float32)
+            attributes["bounds"] = bounds
+            both = np.stack([starts[records], ends[records]], axis=1)
+            write(bounds, "f8", ("time", "hist_interval"), both)
+        write("time", "f8", ("time",), ends[records], **attributes)
+        at = np.meshgrid(lat, lon, indexing="ij")
+        at = [a.ravel() for a in at] if flat else [lat, lon]
+        write("lat", "f4", space[:1], at[0], units="degrees_north")
+        write("lon", "f4", space[-1:], at[1], units="degrees_east")
+        for name in ("levgrnd", "levdcmp", "levsoi"):
+            write(name, "f4", (name,), LEVGRND[: sizes[name]], units="m")
         if "nbedrock" in constants:
-            v = f.createVariable("nbedrock", "i4", space, fill_value=-9999)
-            v.setncattr("long_name", "index of shallowest bedrock layer")
-            layer = np.array([[8, 12, -9999], [20, 15, 6]], dtype=np.int32)
-            v[:] = layer.reshape(shape)
+            layer = np.reshape([[8, 12, -9999], [20, 15, 6]], shape)
+            write(
+                "nbedrock", "i4", space, layer, _FillValue=np.int32(-9999),
+                long_name="index of shallowest bedrock layer",
+            )  # fmt: skip
         if "area" in constants:
-            f.createVariable("area", "f4", space)[:] = np.ones(shape, dtype=np.float32)
+            write("area", "f4", space, np.ones(shape))
         if "ZSOI" in constants:
-            v = f.createVariable("ZSOI", "f4", ("levgrnd", *space))
-            v[:] = np.ones((25, *shape), dtype=np.float32)
+            write("ZSOI", "f4", ("levgrnd", *space), np.ones((25, *shape)))
         for name, (level, values) in fields.items():
             dims = ("time", *((level,) if level else ()), *space)
-            v = f.createVariable(name, "f8", dims, fill_value=FILL)
-            v.setncattr("units", _units(name))
-            v.setncattr("cell_methods", methods)
             part = values[records]
-            v[:] = part.reshape(*part.shape[: part.ndim - 2], *shape)
+            part = part.reshape(*part.shape[: part.ndim - 2], *shape)
+            write(
+                name, "f8", dims, part, units=_units(name), cell_methods=methods,
+                _FillValue=np.float64(FILL),
+            )  # fmt: skip
 
 
 def _units(name: str) -> str:
