@@ -1,7 +1,7 @@
 """CLM5-like history files, written without xarray or xbinn, of a toy run whose budget is known.
 
-They are netCDF of 64-bit offsets, which CTSM writes by default. Fluxes are constant within a month, so pools change linearly within it and their mean over the month
-is their value in the middle.
+They are netCDF of 64-bit offsets, which CTSM writes by default. Fluxes are constant within a month,
+so pools change linearly within it and their mean over the month is their value in the middle.
 """
 
 from pathlib import Path

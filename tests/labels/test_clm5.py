@@ -297,21 +297,28 @@ def test_without_time_is_refused(monthly, expected):
 
 
 def test_files_that_are_not_there_are_refused(tmp_path):
-    with pytest.raises(InputError, match="nothing.nc cannot be opened as one dataset"):
+    with pytest.raises(InputError, match=r"nothing\.nc cannot be opened as one dataset"):
         xbinn.forcing.from_clm5(tmp_path / "nothing.nc")
 
 
 def test_files_of_other_grids_are_refused(tmp_path, monthly):
     with xr.open_dataset(monthly[0][1], decode_cf=False) as ds:
         ds.assign_coords(lat=ds["lat"] + 1).to_netcdf(tmp_path / "moved.nc", engine="scipy")
-    with pytest.raises(InputError, match="cannot be opened as one dataset.*of one run and one grid"):
+    with pytest.raises(
+        InputError, match=r"2 history files \(.*000\.nc, \.\.\.\) cannot be.*one grid"
+    ):
         xbinn.forcing.from_clm5([monthly[0][0], tmp_path / "moved.nc"])
 
 
 def test_months_given_twice_are_refused(tmp_path, monthly):
     (path,), *_ = history.write_history(tmp_path, n_years=2, layout="one")
-    with pytest.raises(InputError, match="cannot be opened as one dataset"):
+    with pytest.raises(InputError, match=r"cannot be opened as one dataset.*not have monotonic"):
         xbinn.forcing.from_clm5([*monthly[0], path])
+
+
+def test_no_files_are_refused():
+    with pytest.raises(InputError, match="0 history files cannot be opened"):
+        xbinn.forcing.from_clm5([])
 
 
 def test_cftime_is_asked_for_by_name(monthly, monkeypatch):

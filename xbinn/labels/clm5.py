@@ -142,10 +142,18 @@ def _open(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> x
         ) from error
     except (OSError, ValueError) as error:
         raise InputError(
-            f"the history files {files} cannot be opened as one dataset: {error}; give monthly "
-            "history files of one run and one grid, or open them yourself with "
-            "xarray.open_mfdataset and pass the Dataset"
+            f"{_told(files)} cannot be opened as one dataset: {error}; give monthly history files "
+            "of one run and one grid, or open them yourself with xarray.open_mfdataset and pass "
+            "the Dataset"
         ) from error
+
+
+def _told(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> str:
+    """Name files; of more than one the first, because there may be a thousand."""
+    if isinstance(files, str | os.PathLike):
+        return f"history files {files}"
+    first = f" ({files[0]}, ...)" if len(files) else ""
+    return f"{len(files)} history files{first}"
 
 
 def _only_needed(ds: xr.Dataset) -> xr.Dataset:
