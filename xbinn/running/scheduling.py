@@ -188,8 +188,9 @@ def _sharing(client: Client, shared: Any) -> Iterator[str]:
         yield job
     finally:
         if client.status == "running":
-            # A scheduler that has just been lost has nothing to forget.
-            with suppress(OSError):
+            # A scheduler that has just been lost, or a worker that has just been started, has
+            # nothing to forget.
+            with suppress(OSError, KeyError):
                 client.unregister_worker_plugin(name=job)
 
 
