@@ -21,6 +21,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from xbinn.physics.column import ordered_sum
+
 
 class Diagnostics(NamedTuple):
     """Split R-hat and effective sample size, each (...)."""
@@ -44,15 +46,17 @@ def diagnose(draws: Tensor) -> Diagnostics:
     """
     half = len(draws) // 2
     halves = torch.cat((draws[:half], draws[half : 2 * half]), dim=1).double()
-    means = halves.mean(0)  # (half-chain, ...)
-    centred = halves - means
-    within = centred.square().sum(0) / (half - 1)
-    mean_within = within.mean(0)
-    pooled = (half - 1) / half * mean_within + means.var(0)
+    # Draws last: the sums of a quantity must not depend on how many others there are.
+    halves = halves.movedim((1, 0), (-2, -1)).contiguous()  # (..., half-chain, draw)
+    means = halves.mean(-1)
+    centred = halves - means.unsqueeze(-1)
+    within = centred.square().sum(-1) / (half - 1)
+    mean_within = within.mean(-1)
+    pooled = (half - 1) / half * mean_within + means.var(-1)
     rhat = (pooled / mean_within).sqrt()
     rhat = rhat.where(mean_within > 0.0, torch.where(pooled > 0.0, torch.inf, torch.nan))
     time = _autocorrelation_time(centred, mean_within, pooled)
-    total = half * halves.shape[1]
+    total = half * halves.shape[-2]
     # Draws that alternate may be worth more than as many independent ones, but not endlessly.
     ess = (total / time).clamp(max=total * math.log10(total))
     return Diagnostics(rhat, ess.where(pooled > 0.0, torch.nan))
@@ -60,16 +64,17 @@ def diagnose(draws: Tensor) -> Diagnostics:
 
 def _autocorrelation_time(centred: Tensor, within: Tensor, pooled: Tensor) -> Tensor:
     """Sum of the autocorrelations over all lags, positive and negative, (...)."""
-    n = len(centred)
-    spectrum = torch.fft.rfft(centred, n=2 * n, dim=0)
+    n = centred.shape[-1]
+    spectrum = torch.fft.rfft(centred, n=2 * n)
     power = spectrum.real.square() + spectrum.imag.square()
-    covariance = torch.fft.irfft(power, n=2 * n, dim=0)[:n].mean(1) / n  # (lag, ...)
-    correlation = 1.0 - (within - covariance) / pooled
-    correlation[0] = 1.0
+    covariance = torch.fft.irfft(ordered_sum(power.movedim(-2, 0)), n=2 * n)[..., :n]
+    covariance = covariance / (n * centred.shape[-2])  # (..., lag)
+    correlation = 1.0 - (within.unsqueeze(-1) - covariance) / pooled.unsqueeze(-1)
+    correlation[..., 0] = 1.0
     even = n - n % 2
-    pairs = correlation[0:even:2] + correlation[1:even:2]
+    pairs = correlation[..., 0:even:2] + correlation[..., 1:even:2]
     # Up to the first pair that is not positive, and never rising.
-    positive = (pairs > 0.0).to(pairs.dtype).cumprod(0)
-    monotone = pairs.cummin(0).values * positive
-    time: Tensor = 2.0 * monotone.sum(0) - 1.0
+    positive = (pairs > 0.0).to(pairs.dtype).cumprod(-1)
+    monotone = pairs.cummin(-1).values * positive
+    time: Tensor = 2.0 * monotone.sum(-1) - 1.0
     return time

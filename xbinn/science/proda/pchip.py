@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from xbinn.constants import N_LAYERS, NODE_DEPTH
-from xbinn.physics.column import column_tensor
+from xbinn.physics.column import column_tensor, spread
 
 _STEP: Final = tuple(b - a for a, b in pairwise(NODE_DEPTH[:N_LAYERS]))
 
@@ -30,7 +30,7 @@ def pchip(
     index = torch.arange(N_LAYERS, device=values.device).reshape(-1, 1, 1)
     last = (layers - 1).reshape(1, 1, -1)
     # What is below bedrock is no soil: the last value goes on.
-    bottom = values.gather(0, last.expand(1, *values.shape[1:]))
+    bottom = spread(values.gather(0, last.expand(1, *values.shape[1:])).squeeze(0))
     values = torch.where(index <= last, values, bottom)
     step = column_tensor(_STEP, 2, values.dtype, values.device)
     secant = (values[1:] - values[:-1]) / step  # (layer - 1, chain, n)

@@ -97,8 +97,7 @@ def retrieve(
     tolerance : float, optional
         As for `xbinn.fit`.
     batch_size : int, optional
-        Profiles that advance together. Gradients round by the place in a batch, so that chains
-        differ with it, though not in distribution.
+        Profiles that advance together; results do not depend on it.
     seed : int, optional
         Equal seeds give equal results on one kind of device.
     to : path, optional

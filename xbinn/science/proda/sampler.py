@@ -101,9 +101,8 @@ def run_chains(
 ) -> list[Chains]:
     """Sample profiles until each has converged, or has taken as many steps as it may.
 
-    All chains advance together; profiles that have converged leave. The random numbers of a profile
-    follow from the seed and its key; the last bits of a gradient may depend on its neighbours, and
-    chains drift apart with them.
+    All chains advance together; profiles that have converged leave. What is found for a profile
+    follows from the target, the seed and its key, whatever other profiles are beside it.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from xbinn.constants import KG_PER_G, N_LAYERS
 from xbinn.parameters import Prior, prior_bounds
-from xbinn.physics.column import ordered_sum
+from xbinn.physics.column import ordered_sum, spread
 from xbinn.physics.columns import Columns
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.steady_state import SoilCarbonModel
@@ -119,10 +119,12 @@ class SoilTarget:
         samples = self.samples
         if self.interpolated:
             return pchip(soc, samples.depth, self.columns.layers[:n])
-        # Layer by layer: the order in which a sum is formed must not depend on the batch.
+        # Layer by layer, and spread over the samples instead of broadcast: the order in which a sum
+        # is formed, here or in the gradient, must not depend on the batch.
         weights = samples.weights.unsqueeze(2)  # (layer, sample, 1, n)
-        seen = weights[0] * soc[0]
-        for weight, layer in zip(weights[1:], soc[1:], strict=True):
+        layers = spread(soc, axis=1, size=weights.shape[1])  # (layer, sample, chain, n)
+        seen = weights[0] * layers[0]
+        for weight, layer in zip(weights[1:], layers[1:], strict=True):
             seen = torch.addcmul(seen, weight, layer)
         return seen
 
