@@ -40,6 +40,18 @@ def test_table_names_machine_and_versions():
     assert sum("forward" in line for line in lines) == 5
 
 
+def test_proda_compares_all_samplers():
+    command = [sys.executable, "-m", "benchmarks.proda", "--smoke", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    assert list(results) == ["hamiltonian", "metropolis", "evolution"]
+    slowest = min(row["ess_per_second"] for row in results.values())
+    for row in results.values():
+        assert row["ratio"] == pytest.approx(row["ess_per_second"] / slowest)
+        assert row["ess_per_1000_solves"] == pytest.approx(1000.0 * row["ess"] / row["solves"])
+
+
 @pytest.mark.slow
 def test_running_prints_ratios_and_what_a_job_of_many_tiles_does():
     command = [sys.executable, "-m", "benchmarks.running", "--smoke", "--json"]

@@ -1,0 +1,109 @@
+"""Compare the samplers of `xbinn.science.proda.retrieve`: effective draws for what they cost.
+
+Run ``python -m benchmarks.proda`` for a table, with ``--json`` for numbers alone, with ``--smoke``
+for a run of seconds that shows that it works.
+
+The three samplers infer the same idealised profiles, in one batch on one thread in float32. Each
+takes all its steps, whether profiles have converged or not. The effective sample size of a profile
+is that of its worst parameter; figures are medians over the profiles. A gradient counts as one
+solve, though it costs more: seconds are what to compare.
+"""
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+
+from xbinn.science.proda import retrieve
+from xbinn.science.proda.sampler import SAMPLERS, SamplerName
+from xbinn.testing import small_grid, small_profiles
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is done; the warm-up is as long as the steps."""
+
+    profiles: int
+    steps_with_gradients: int
+    steps_without: int
+
+
+FULL: Final = Size(24, 100, 2000)
+SMOKE: Final = Size(2, 8, 100)
+
+Figures = dict[str, float]
+
+
+def measure(sampler: SamplerName, size: Size) -> Figures:
+    """Infer all profiles by one sampler."""
+    grid = small_grid((6, 7))
+    gradient = SAMPLERS[sampler].uses_gradient
+    steps = size.steps_with_gradients if gradient else size.steps_without
+    found = retrieve(
+        grid,
+        small_profiles(grid, size.profiles),
+        sampler=sampler,
+        steps=steps,
+        max_steps=steps,
+        batch_size=size.profiles,
+        seed=0,
+        device="cpu",
+        progress=False,
+    )
+    worst = float(found["ess"].min("parameter").median())
+    seconds = float(found.attrs["seconds"])
+    solves = float((found["forward_solves"] + found["gradient_evaluations"]).median())
+    return {
+        "ess": worst,
+        "converged": float(found["converged"].mean()),
+        "seconds": seconds,
+        "solves": solves,
+        "ess_per_second": worst * size.profiles / seconds,
+        "ess_per_1000_solves": 1000.0 * worst / solves,
+    }
+
+
+def compare(size: Size) -> dict[str, Figures]:
+    """Measure all samplers, with the ratio of each to the slowest in effective draws a second."""
+    results = {name: measure(name, size) for name in SAMPLERS}
+    slowest = min(figures["ess_per_second"] for figures in results.values())
+    for figures in results.values():
+        figures["ratio"] = figures["ess_per_second"] / slowest
+    return results
+
+
+def table(results: dict[str, Figures], size: Size) -> str:
+    """Lay out the figures, with the machine."""
+    lines = [
+        f"{size.profiles} idealised profiles, one thread, float32; medians of the worst parameter",
+        f"torch {torch.__version__}, numpy {np.__version__}, {platform.machine()}",
+        "",
+        f"{'sampler':12}{'ess':>8}{'converged':>11}{'ess/1000 solves':>17}{'ess/s':>8}{'ratio':>8}",
+    ]
+    for name, row in results.items():
+        lines.append(
+            f"{name:12}{row['ess']:8.0f}{row['converged']:11.0%}"
+            f"{row['ess_per_1000_solves']:17.2f}{row['ess_per_second']:8.1f}{row['ratio']:8.1f}"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.proda", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print numbers alone")
+    parser.add_argument("--smoke", action="store_true", help="run in seconds")
+    options = parser.parse_args(arguments)
+    size = SMOKE if options.smoke else FULL
+    results = compare(size)
+    sys.stdout.write((json.dumps(results) if options.json else table(results, size)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
