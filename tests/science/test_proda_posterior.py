@@ -195,7 +195,11 @@ def ranks(n: int, *, warmup: int, steps: int, apart: int) -> np.ndarray:
     ("n", "plan"),
     [
         (120, {"warmup": 50, "steps": 64, "apart": 32}),
-        pytest.param(600, {"warmup": 100, "steps": 300, "apart": 100}, marks=pytest.mark.slow),
+        pytest.param(
+            600,
+            {"warmup": 100, "steps": 300, "apart": 100},
+            marks=[pytest.mark.slow, pytest.mark.timeout(1200)],
+        ),
     ],
     ids=["small", "large"],
 )
