@@ -73,7 +73,7 @@ def published_weights(soc: np.ndarray, depth: np.ndarray) -> np.ndarray:
     --------
     >>> import numpy as np
     >>> published_weights(np.array([30.0, 8.0, 4.0]), np.array([0.05, 0.3, 0.9])).round(2).tolist()
-    [6.07, 1.35, 3.68]
+    [6.07, 1.35, 6.07]
     """
     rank = 0.5 * (_descending_rank(soc) + _descending_rank(depth))
     return np.asarray(np.maximum(1.0, _HEAVIEST * np.exp(1.0 - rank)))
