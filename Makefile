@@ -57,7 +57,7 @@ test: $(STAMP) ## Run the tests and the examples in docstrings
 
 .PHONY: test-faults
 test-faults: $(STAMP) ## Kill, flip, tear and fill: what a tile job survives
-	$(PYTHON) -m pytest $(PYTEST_SHARED) -m "not slow" tests/faults $(PYTEST_FLAGS)
+	$(PYTHON) -m pytest $(PYTEST_SHARED) --dist worksteal -m "not slow" tests/faults $(PYTEST_FLAGS)
 
 .PHONY: check
 check: static test test-faults docs demo-smoke ## Everything that must pass before a change lands

@@ -29,7 +29,11 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("workers", [[], ["--workers", "2"]], ids=["threads", "processes"])
+@pytest.mark.parametrize(
+    "workers",
+    [[], pytest.param(["--workers", "2"], marks=pytest.mark.slow)],
+    ids=["threads", "processes"],
+)
 def test_ctrl_c_of_the_command(folder, grid, model, undisturbed, tmp_path, workers):
     path = tmp_path / "out.zarr"
     # Workers import the file of the command, and are as slow.
