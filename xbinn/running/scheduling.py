@@ -26,6 +26,8 @@ NO_WORKERS_SECONDS: Final = 300.0
 """How long a job waits for a worker after it has lost all."""
 _LOOK: Final = 2.0
 """Seconds after which the cluster is looked at again."""
+_FETCH: Final = 60.0
+"""Seconds after which the cluster is looked at while a finished task's result does not come."""
 
 _SHARED: dict[str, Any] = {}
 """In a worker: what the tasks of a job have in common, by job."""
@@ -169,15 +171,21 @@ def _on_cluster(
 
 
 def _fetched(number: int, future: Any, watch: "_Watch") -> Outcome[Any]:
-    if future.status == "cancelled":
-        raise watch.lost()
-    if future.status == "error":
-        return Outcome(number, None, future.exception())
-    try:
-        return Outcome(number, future.result(), None)
-    except (OSError, CancelledError) as error:
-        # Of the task it would be its outcome: this is the scheduler's end, while it was asked.
-        raise watch.lost() from error
+    while True:
+        if future.status == "cancelled":
+            raise watch.lost()
+        if future.status == "error":
+            return Outcome(number, None, future.exception())
+        try:
+            return Outcome(number, future.result(timeout=_FETCH), None)
+        except TimeoutError:
+            # The worker that held the result has gone: its task waits, perhaps for no one.
+            if future.status != "error":
+                watch.look()
+        except (OSError, CancelledError) as error:
+            # Of the task it would be its outcome: this is the scheduler's end, while it was asked.
+            if future.status != "error":
+                raise watch.lost() from error
 
 
 @contextmanager
