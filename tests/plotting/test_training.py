@@ -89,3 +89,14 @@ def test_other_datasets_are_refused(history: xr.Dataset) -> None:
         plot_training(history.drop_vars("best_epoch"))
     with pytest.raises(InputError, match=r"holds no epoch"):
         plot_training(history.isel(epoch=slice(0)))
+
+
+def test_a_network_that_was_fitted_to_parameters(history):
+    fitted = history.drop_vars("validation_log_r2")
+    fitted = fitted.rename(validation_r2="validation_parameter_r2")
+    figure = plot_training(fitted)
+    scores = figure.axes[1]
+    assert next(line.get_label() for line in scores.get_lines()) == "parameters"
+    np.testing.assert_array_equal(
+        scores.get_lines()[0].get_ydata(), fitted["validation_parameter_r2"]
+    )

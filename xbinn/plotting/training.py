@@ -10,13 +10,9 @@ from matplotlib.ticker import MaxNLocator
 from xbinn.errors import InputError
 from xbinn.plotting.captions import add_caption, new_figure, pretty_units, sentences, style
 
-_NEEDED: Final = (
-    "training_loss",
-    "validation_loss",
-    "validation_r2",
-    "validation_log_r2",
-    "best_epoch",
-)
+_NEEDED: Final = ("training_loss", "validation_loss", "best_epoch", "epoch")
+_OF_CARBON: Final = ("validation_r2", "validation_log_r2")
+_OF_PARAMETERS: Final = "validation_parameter_r2"
 _BLUE: Final = "#0072B2"
 _VERMILION: Final = "#D55E00"
 _GREEN: Final = "#009E73"
@@ -49,7 +45,8 @@ def plot_training(
     InputError
         If ``history`` is not that of a model, or holds no epoch.
     """
-    missing = [name for name in (*_NEEDED, "epoch") if name not in history]
+    scores = () if _OF_PARAMETERS in history else _OF_CARBON
+    missing = [name for name in (*_NEEDED, *scores) if name not in history]
     if missing:
         raise InputError(f"history lacks {', '.join(missing)}: give model.history")
     if not history.sizes["epoch"]:
@@ -60,6 +57,12 @@ def plot_training(
     best = ", ".join(map(str, sorted(set(history["best_epoch"].values.tolist()))))
     which = f"the best epoch, {best}," if members == 1 else f"the best epochs ({best})"
     validated = bool(history["validation_loss"].notnull().any())
+    held_out = (
+        "profiles held out to decide when to stop. (b) R², 1 - SSE/SST pooled over their parameters"
+        if _OF_PARAMETERS in history
+        else "samples held out to decide when to stop. (b) Their R², 1 - SSE/SST pooled over "
+        "samples, of SOC density (kg m⁻³) and of its natural logarithm"
+    )
     with style():
         figure = new_figure(_HEIGHT, title or "Training of the network")
         axes = figure.subplots(1, 2 if validated else 1, sharex=True, squeeze=False).ravel()
@@ -75,9 +78,8 @@ def plot_training(
                 if validated
                 else "Loss by epoch: mean over training batches, without regularization; nothing "
                 "was held out for validation, and the weights of the last epoch were kept",
-                "The validation loss is that of samples held out to decide when to stop. (b) Their "
-                "R², 1 - SSE/SST pooled over samples, of SOC density (kg m⁻³) and of its natural "
-                f"logarithm. Dashed: {which} whose weights were kept"
+                f"The validation loss is that of {held_out}. Dashed: {which} whose weights "
+                "were kept"
                 if validated
                 else None,
                 f"Lines: {members} members of an ensemble" if members > 1 else None,
@@ -108,12 +110,14 @@ def _lines(ax: Axes, values: xr.DataArray, marks: str, colour: str, label: str) 
 def _scores(ax: Axes, history: xr.Dataset) -> bool:
     """Draw R2; tell whether some of it lies below the panel."""
     lines = (
-        ("validation_r2", "o-", _VERMILION, "SOC density"),
-        ("validation_log_r2", "s-", _GREEN, "ln of SOC density"),
+        (_OF_CARBON[0], "o-", _VERMILION, "SOC density"),
+        (_OF_CARBON[1], "s-", _GREEN, "ln of SOC density"),
+        (_OF_PARAMETERS, "o-", _VERMILION, "parameters"),
     )
-    for name, marks, colour, label in lines:
+    drawn = [line for line in lines if line[0] in history]
+    for name, marks, colour, label in drawn:
         _lines(ax, history[name], marks, colour, label)
-    lowest = float(history[["validation_r2", "validation_log_r2"]].to_array().min())
+    lowest = min(float(history[name].min()) for name, *_ in drawn)
     below = lowest < _LOWEST_R2
     if below:
         ax.set_ylim(bottom=_LOWEST_R2)
