@@ -180,12 +180,14 @@ def _fetched(number: int, future: Any, watch: "_Watch") -> Outcome[Any]:
             return Outcome(number, future.result(timeout=_FETCH), None)
         except TimeoutError:
             # The worker that held the result has gone: its task waits, perhaps for no one.
-            if future.status != "error":
-                watch.look()
-        except (OSError, CancelledError) as error:
-            # Of the task it would be its outcome: this is the scheduler's end, while it was asked.
-            if future.status != "error":
+            watch.look()
+        except Exception as error:
+            if future.status == "error":
+                continue  # it was run again, and failed
+            if isinstance(error, OSError | CancelledError):
+                # This is the scheduler's end, while it was asked.
                 raise watch.lost() from error
+            raise
 
 
 @contextmanager
