@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from xbinn.evaluation import applicability, cross_validate
     from xbinn.labels.checking import check
+    from xbinn.labels.position import position_covariates
     from xbinn.labels.totals import totals
     from xbinn.model import Model, load
     from xbinn.prediction import predict
@@ -51,6 +52,7 @@ _HOMES = {
     "check": "xbinn.labels.checking",
     "cross_validate": "xbinn.evaluation",
     "elasticities": "xbinn.science.sensitivity",
+    "position_covariates": "xbinn.labels.position",
     "predict": "xbinn.prediction",
     "totals": "xbinn.labels.totals",
     "show_versions": "xbinn.versions",
@@ -78,6 +80,7 @@ __all__ = [
     "forcing",
     "from_unit_interval",
     "load",
+    "position_covariates",
     "predict",
     "profiles",
     "score",
