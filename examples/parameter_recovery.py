@@ -4,7 +4,9 @@
 
 Places, depths, covariates and forcing are those of the folder that XBINN_DATA names, else of the
 embedded idealised continent; the truth is synthetic. Each case is fitted on a worker of a local
-dask cluster. Writes the result as NetCDF, score tables as text and CSV, and figures as PNG.
+dask cluster as an ensemble with prior functions, and two of them as one network with dropout,
+whose intervals are far too narrow. Writes the result as NetCDF, score tables as text and CSV, and
+figures as PNG.
 """
 
 import argparse
@@ -40,6 +42,9 @@ CASES = (
     Case("linear", 0.3, SUBSET),
     Case("smooth", 0.3, SUBSET),
 )
+ENSEMBLE = {"members": 8, "prior_functions": True}
+SAMPLES = 48
+ALONE = CASES[:2]
 DRAWN = {"all": Case("linear", 0.3), "subset": Case("linear", 0.3, SUBSET)}
 INDICES = {"index": "I pooled", "function_index": "I functions", "column_index": "I cell"}
 LABELS = dict(
@@ -59,24 +64,30 @@ def main() -> None:
     profiles = xbinn.datasets.open_profiles()
     print(f"grid: {grid.attrs['title']}\nprofiles: {profiles.attrs['title']}", flush=True)
     cases = tuple(DRAWN.values()) if arguments.smoke else CASES
-    quick = {"fit": {"epochs": 2, "hidden": 16}, "samples": 4} if arguments.smoke else {}
-    print(f"\nFitting {len(cases)} cases on a local dask cluster", flush=True)
+    quick = {"epochs": 2, "hidden": 16} if arguments.smoke else {}
+    ensemble = ENSEMBLE | ({"members": 2} if arguments.smoke else {})
+    alone = ALONE[:1] if arguments.smoke else ALONE
+    print(f"\nFitting {len(cases) + len(alone)} cases on a local dask cluster", flush=True)
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster),
     ):
-        found = recover_parameters(
-            grid,
-            profiles,
-            cases=cases,
-            seed=SEED,
-            report=lambda done: print(f"  {done} of {len(cases)} done", flush=True),
-            **quick,
+        found, by_dropout = (
+            recover_parameters(
+                grid,
+                profiles,
+                cases=chosen,
+                samples=4 if arguments.smoke else SAMPLES,
+                fit=quick | fit,
+                seed=SEED,
+                report=lambda done: print(f"  {done} done", flush=True),
+            )
+            for chosen, fit in ((cases, ensemble), (alone, {}))
         )
     found.to_netcdf(out / "recovery.nc", engine="h5netcdf")
 
     text = "\n\n".join(score_table(found.sel(case=case.name)) for case in cases)
-    text = f"{heading(found)}\n\n{text}\n\n{summary(found)}\n"
+    text = f"{heading(found)}\n\n{text}\n\n{summary(found, by_dropout)}\n"
     print(f"\n{text}", flush=True)
     (out / "recovery.txt").write_text(text)
     for what in ("parameter", "process"):
@@ -105,7 +116,7 @@ def heading(found: xr.Dataset) -> str:
     return (
         f"{a['title']}\nFitted to {a['training_samples']} synthetic samples in "
         f"{a['training_sites']} cells, scored at {a['held_out_sites']} cells of held-out blocks, "
-        f"{a['posterior_samples']} samples by dropout.\n"
+        f"{a['posterior_samples']} samples of an ensemble of {a['members']}.\n"
         "Parameters as fractions of their prior range; bias and RMSE of processes as ln, over its "
         "central 90 % under the prior.\n"
         "coverage: of the central 90 % of the samples, 0.90 if calibrated; shift: of the estimate "
@@ -128,11 +139,12 @@ def score_table(one: xr.Dataset) -> str:
     return "\n".join(lines)
 
 
-def summary(found: xr.Dataset) -> str:
+def summary(found: xr.Dataset, by_dropout: xr.Dataset) -> str:
     """Compare identifiable with prior-dominated parameters, and both with processes."""
     rows = []
-    for case in found["case"].values:
-        one = found.sel(case=case)
+    fits = {"": found, ", one network": by_dropout}
+    for how, case in [(how, case) for how, one in fits.items() for case in one["case"].values]:
+        one = fits[how].sel(case=case)
         table = scores(one, "parameter")
         known = table["I functions"] >= PRIOR_DOMINATED
         groups = {
@@ -141,7 +153,7 @@ def summary(found: xr.Dataset) -> str:
             "processes": scores(one, "process"),
         }
         rows += [
-            (case, name, len(t), t["r"].median(), t["R2"].median(), t["coverage"].mean())
+            (case + how, name, len(t), t["r"].median(), t["R2"].median(), t["coverage"].mean())
             for name, t in groups.items()
             if len(t)
         ]

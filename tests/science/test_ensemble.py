@@ -1,5 +1,7 @@
 """Ensembles: members alike but for their seed, joined into one model."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -113,3 +115,18 @@ def test_folds_are_fitted_by_ensembles_too(grid, profiles) -> None:
         seed=0,
     )
     assert {model.members for model in found.models.values()} == {2}
+
+
+def test_prior_functions_set_members_apart_and_are_kept(
+    grid: xr.Dataset, profiles: xr.Dataset, ensemble: xbinn.Model, tmp_path: Path
+) -> None:
+    wide = xbinn.fit(grid, profiles, members=MEMBERS, prior_functions=True, epochs=2, seed=3)
+    settings = {"samples": MEMBERS, "dropout": False, "outputs": "parameters"}
+    spread = {
+        name: xbinn.predict(grid, model, **settings)["efolding_std"].mean().item()
+        for name, model in {"wide": wide, "narrow": ensemble}.items()
+    }
+    assert spread["wide"] > 3.0 * spread["narrow"]
+    wide.save(tmp_path / "wide.xbinn")
+    again = xbinn.predict(grid, xbinn.load(tmp_path / "wide.xbinn"), **settings)
+    xr.testing.assert_identical(again, xbinn.predict(grid, wide, **settings))

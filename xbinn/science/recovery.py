@@ -67,8 +67,9 @@ def recover_parameters(
     fraction : float
         Share of the spatial blocks to hold out, about.
     fit : mapping, optional
-        Keywords of `xbinn.fit`, such as ``{"epochs": 20}``, but for seed and device. The
-        encoder needs dropout. With ``members`` each case fits an ensemble, within its task.
+        Keywords of `xbinn.fit`, such as ``{"epochs": 20}``, but for seed and device. Either the
+        encoder has dropout or there are several ``members``; each case fits its ensemble within
+        its task. Intervals that hold what they promise need ``prior_functions`` too.
     seed : int
         Of truth, noise, blocks, fits and samples.
     device : str
@@ -100,7 +101,8 @@ def recover_parameters(
 
     Notes
     -----
-    Dropout intervals are not calibrated: ``coverage`` says how often they hold the truth.
+    Intervals of dropout, and of members without prior functions, are far too narrow. Whatever they
+    are of, ``coverage`` says how often they hold the truth.
     """
     settings = fit_settings(**{**(fit or {}), "seed": seed, "device": device})
     cases = _checked(cases, samples, settings)
@@ -180,10 +182,14 @@ def _checked(cases: Sequence[Case], samples: int, settings: FitSettings) -> tupl
     fewest = max(2, settings.members)
     if isinstance(samples, bool) or samples < fewest:
         problems.append(f"samples={samples!r} (must be {fewest} or more)")
-    if not settings.encoder.get("dropout") and (
-        settings.module is None or not has_dropout(settings.module)
-    ):
-        problems.append(f"encoder {settings.encoder['encoder']!r} (without dropout, no interval)")
+    masked = settings.encoder.get("dropout") or (
+        settings.module is not None and has_dropout(settings.module)
+    )
+    if settings.members == 1 and not masked:
+        problems.append(
+            f"one member of the encoder {settings.encoder['encoder']!r} (without dropout there is "
+            "no interval: give several members)"
+        )
     if problems:
         raise InputError(f"settings that cannot be used: {'; '.join(problems)}")
     return tuple(Case(c.kind, c.noise, check_unknown(tuple(c.unknown))) for c in cases)
