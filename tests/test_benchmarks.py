@@ -68,3 +68,16 @@ def test_running_prints_ratios_and_what_a_job_of_many_tiles_does():
     assert workers["ratio"] == pytest.approx(workers["baseline_s"] / workers["s"])
     assert results["many_tiles"]["tasks_per_tile"] == 1.0
     assert results["lazy_graph"]["tasks"] > 0
+
+
+def test_calibration_counts_every_split_and_their_mean():
+    command = [sys.executable, "-m", "benchmarks.calibration", "--smoke"]
+    environment = {**os.environ, "XBINN_DATA": ""}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()[3:]]
+    assert [row[:2] for row in rows] == [["1", "0"], ["1", "mean"], ["2", "0"], ["2", "mean"]]
+    assert all(0.0 < float(row[2]) <= 1.0 and float(row[3]) > 0.0 for row in rows)
+    assert rows[0][2:] == rows[1][2:]

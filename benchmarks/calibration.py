@@ -1,0 +1,138 @@
+"""Do 90 % intervals of observations hold 90 % of them, on blocks that the fit has not seen?
+
+Run ``python -m benchmarks.calibration`` for a table, with ``--json`` for numbers alone.
+
+For each of several seeds the profiles are split by 2-degree blocks; one network, and an ensemble,
+are fitted to the larger part, and their intervals counted out on the smaller. How far a coverage is
+from 0.9 on one split says little: few blocks are held out, and samples of a block are alike. The
+mean over the splits says whether intervals are too narrow or too wide.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from typing import Final
+
+import numpy as np
+import torch
+import xarray as xr
+from tqdm import tqdm
+
+import xbinn
+from xbinn.science.calibration import calibration
+from xbinn.science.crossvalidation import split_profiles
+
+FRACTION: Final = 0.2
+"""Share of the blocks held out."""
+LEVEL: Final = 0.9
+SEEDS: Final = tuple(range(7))
+MEMBERS: Final = (1, 4)
+"""Networks of a fit."""
+SMOKE_SEEDS: Final = (0,)
+SMOKE_MEMBERS: Final = (1, 2)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One fit on one split.
+
+    Attributes
+    ----------
+    members, seed : int
+        Of the fit; the seed is that of the split too.
+    coverage : float
+        Share of the held-out observations within the 90 % interval of an observation.
+    crps : float
+        Continuous ranked probability score of ln kg m-3.
+    r2, r2_log : float
+        Of kg m-3 and of ln, mean of the members.
+    """
+
+    members: int
+    seed: int
+    coverage: float
+    crps: float
+    r2: float
+    r2_log: float
+
+
+@lru_cache(maxsize=1)
+def data() -> tuple[xr.Dataset, xr.Dataset]:
+    """Grid and profiles, once a process."""
+    torch.set_num_threads(1)
+    return xbinn.datasets.open_grid().load(), xbinn.datasets.open_profiles()
+
+
+def measure(members: int, seed: int, epochs: int | None) -> Outcome:
+    """Fit to the larger part of a split and count on the smaller."""
+    grid, profiles = data()
+    training, held = split_profiles(profiles, fraction=FRACTION, seed=seed)
+    given = {} if epochs is None else {"epochs": epochs}
+    model = xbinn.fit(
+        grid, training, seed=seed, members=members, device="cpu", progress=False, **given
+    )
+    found = calibration(grid, model, held).sel(interval_of="observation", depth_range="all")
+    r2 = xbinn.score(grid, model, held)["r2"].sel(depth_range="all")
+    return Outcome(
+        members,
+        seed,
+        coverage=found["coverage"].sel(level=LEVEL).item(),
+        crps=found["crps"].sel(scale="log").item(),
+        r2=r2.sel(scale="linear").item(),
+        r2_log=r2.sel(scale="log").item(),
+    )
+
+
+def run(*, smoke: bool) -> list[Outcome]:
+    """Measure all with one process a core."""
+    seeds, sizes = (SMOKE_SEEDS, SMOKE_MEMBERS) if smoke else (SEEDS, MEMBERS)
+    # Forked processes would hang in torch's threads.
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        futures = [
+            pool.submit(measure, members, seed, 1 if smoke else None)
+            for members in sizes
+            for seed in seeds
+        ]
+        shown = tqdm(futures, desc="fits", unit="fit", mininterval=5)
+        return [future.result() for future in shown]
+
+
+def table(found: Sequence[Outcome]) -> str:
+    """Lay it out for reading: a line a split, and the mean over the splits."""
+    lines = [
+        "90 % intervals of observations on held-out blocks: share of the observations within",
+        "",
+        f"{'members':>7}{'seed':>6}{'coverage':>10}{'CRPS (ln)':>11}{'R2':>7}{'R2 (ln)':>9}",
+    ]
+    for members in dict.fromkeys(o.members for o in found):
+        own = [o for o in found if o.members == members]
+        rows = [(f"{o.seed}", o.coverage, o.crps, o.r2, o.r2_log) for o in own]
+        means = np.mean([row[1:] for row in rows], axis=0)
+        for seed, *values in [*rows, ("mean", *means)]:
+            coverage, crps, r2, r2_log = values
+            lines.append(f"{members:7}{seed:>6}{coverage:10.3f}{crps:11.3f}{r2:7.2f}{r2_log:9.2f}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.calibration",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes: shows that it runs")
+    chosen = parser.parse_args(arguments)
+    found = run(smoke=chosen.smoke)
+    print(json.dumps([asdict(o) for o in found], indent=2) if chosen.json else table(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
