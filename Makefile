@@ -41,7 +41,8 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON3) -m venv --clear $(VENV) || { \
 	  echo "python3 -m venv failed: on Debian and Ubuntu, apt install python3-venv." >&2; exit 1; }
 	@echo "Installing xbinn and its tools into $(VENV): a few minutes, once."
-	$(PYTHON) -m pip install --quiet $(PIP_FLAGS) -c $(CONSTRAINTS) hatchling editables
+	$(PYTHON) -m pip install --quiet $(PIP_FLAGS) -c $(CONSTRAINTS) \
+	  editables hatch-vcs hatchling
 	$(PYTHON) -m pip install --progress-bar off $(PIP_FLAGS) -c $(CONSTRAINTS) \
 	  --no-build-isolation -e ".[dev]"
 	@touch $@
@@ -53,14 +54,14 @@ demo: $(STAMP) ## Fit and predict; maps, scores and data in demo_output/
 .PHONY: test
 test: $(STAMP) ## Run the tests and the examples in docstrings
 	$(PYTHON) -m pytest $(PYTEST_SHARED) --dist loadfile -m "not slow" --ignore=tests/faults \
-	  $(PYTEST_FLAGS)
+	  --ignore=tests/wheel $(PYTEST_FLAGS)
 
 .PHONY: test-faults
 test-faults: $(STAMP) ## Kill, flip, tear and fill: what a tile job survives
 	$(PYTHON) -m pytest $(PYTEST_SHARED) --dist worksteal -m "not slow" tests/faults $(PYTEST_FLAGS)
 
 .PHONY: check
-check: static test test-faults docs demo-smoke ## Everything that must pass before a change lands
+check: static test test-faults docs demo-smoke dist-check ## All that must pass before a change lands
 
 .PHONY: check-all
 check-all: static ## As check, with the slow tests
@@ -94,7 +95,15 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 demo-smoke: $(STAMP) ## The demo in small, as a test of the whole path
 	$(PYTHON) examples/demo.py --smoke --out build/demo-smoke
 
+.PHONY: dist
+dist: $(STAMP) ## Build sdist and wheel into dist/; the version is that of the last tag
+	$(PYTHON) -m build --no-isolation --outdir dist
+
+.PHONY: dist-check
+dist-check: $(STAMP) ## Build them, and make a first map with the wheel alone
+	$(PYTHON) -m pytest tests/wheel $(PYTEST_FLAGS)
+
 .PHONY: clean
 clean: ## Remove what was built, .venv included
-	rm -rf $(VENV) build dist demo_output recovery_output docs/_build docs/reference/generated \
-	  .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist demo_output first_map recovery_output docs/_build \
+	  docs/reference/generated .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -465,9 +465,3 @@ def test_depth_has_bounds(simulated):
     np.testing.assert_allclose(
         simulated.depth_bnds.diff("bnds").squeeze(), LAYER_THICKNESS[:N_LAYERS], rtol=1e-6
     )
-
-
-def test_versions_are_shown():
-    shown = xbinn.show_versions()
-    assert f"xbinn: {xbinn.__version__}" in shown
-    assert all(f"\n{name}: " in shown for name in ("torch", "xarray", "dask", "zarr"))

@@ -39,3 +39,19 @@ def test_parameter_recovery(tmp_path: Path) -> None:
     with xr.open_dataset(tmp_path / "recovery.nc", engine="h5netcdf") as found:
         assert found.sizes["case"] == 2
         assert list(found["parameter"].values) == list(PARAMETER_NAMES)
+
+
+def test_first_map(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "XBINN_DATA"}
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples/first_map.py", "--smoke", "--out", tmp_path],
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("<xbinn.Model>")
+    assert {p.name for p in tmp_path.iterdir()} == {"first.xbinn", "first_map.png", "soc.nc"}
+    with xr.open_dataset(tmp_path / "soc.nc", engine="h5netcdf") as soc:
+        assert float(soc["cSoilAbove1m"].min()) > 0.0

@@ -1,7 +1,7 @@
 """The project keeps its own promises: light import, consistent tables, pinned tools."""
 
 import ast
-import importlib.metadata
+import importlib
 import inspect
 import itertools
 import json
@@ -46,11 +46,6 @@ def test_import_loads_nothing_heavy() -> None:
         "torch", "dask", "distributed", "pint", "pint_xarray", "rioxarray", "rasterio",
         "matplotlib", "scipy", "zarr",
     }  # fmt: skip
-
-
-def test_version_has_one_source() -> None:
-    assert xbinn.__version__ == PYPROJECT["project"]["version"]
-    assert importlib.metadata.version("xbinn") == PYPROJECT["project"]["version"]
 
 
 # --- tables -----------------------------------------------------------------------------------
@@ -194,7 +189,11 @@ def requirements() -> list[Requirement]:
     project = PYPROJECT["project"]
     extras = project["optional-dependencies"]
     # dask-cuda depends on the CUDA version of the machine and is not part of the tested set.
-    lists = [project["dependencies"], *(v for k, v in extras.items() if k != "gpu")]
+    lists = [
+        PYPROJECT["build-system"]["requires"],
+        project["dependencies"],
+        *(v for k, v in extras.items() if k != "gpu"),
+    ]
     found = [Requirement(text) for text in itertools.chain(*lists)]
     return [r for r in found if r.name != "xbinn"]
 
@@ -205,3 +204,44 @@ def test_tested_set_satisfies_the_floors(requirement: Requirement) -> None:
     name = canonicalize_name(requirement.name)
     assert name in pinned, "add it to requirements/constraints.txt"
     assert requirement.specifier.contains(pinned[name])
+
+
+# --- how arguments go -------------------------------------------------------------------------
+
+DATA_ARGUMENTS = {
+    "xbinn.check": {"profiles"},
+    "xbinn.totals": {"variable"},
+    "xbinn.show_versions": {"file"},
+    "xbinn.datasets.open_grid": {"path"},
+    "xbinn.datasets.open_profiles": {"path"},
+    "xbinn.datasets.true_parameters": {"grid"},
+    "xbinn.profiles.from_dataframe": {"columns"},
+    "xbinn.profiles.to_standard_depths": {"depths"},
+    "xbinn.testing.small_grid": {"shape"},
+    "xbinn.testing.small_profiles": {"n"},
+}
+"""What may be left away and still comes by position: data, and what xarray too takes so."""
+ORDER = ("ds", "sites", "model", "parameters", "covariates", "retrieved", "profiles", "training")
+"""Of the data."""
+
+
+def public_functions() -> list[str]:
+    """Those on the reference page, and in the modules that it shows whole."""
+    page = (ROOT / "docs" / "reference" / "api.md").read_text()
+    names = {f"xbinn.{n}" for n in xbinn.__all__ if inspect.isfunction(getattr(xbinn, n))}
+    names |= set(re.findall(r"autofunction:: ([\w.]+)", page))
+    for module in (xbinn.datasets, xbinn.testing):
+        names |= {f"{module.__name__}.{n}" for n in module.__all__}
+    return sorted(names)
+
+
+@pytest.mark.parametrize("name", public_functions())
+def test_settings_come_by_keyword_and_data_in_order(name: str) -> None:
+    module, _, last = name.rpartition(".")
+    function = getattr(importlib.import_module(module), last)
+    taken = inspect.signature(function).parameters.values()
+    by_position = [p for p in taken if p.kind is not p.KEYWORD_ONLY]
+    optional = {p.name for p in by_position if p.default is not p.empty}
+    assert optional == DATA_ARGUMENTS.get(name, set())
+    places = [ORDER.index(p.name) for p in by_position if p.name in ORDER]
+    assert places == sorted(places)

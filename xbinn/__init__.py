@@ -12,6 +12,7 @@ from xbinn import accessor as _accessor  # registers Dataset.binn
 
 if TYPE_CHECKING:
     from xbinn import datasets, forcing, profiles, testing
+    from xbinn import plotting as plotting  # not in __all__: it needs matplotlib
     from xbinn.api import (
         default_parameters,
         fit,
@@ -63,6 +64,7 @@ _HOMES = {
 _MODULES = {
     "datasets": "xbinn.datasets",
     "forcing": "xbinn.forcing",
+    "plotting": "xbinn.plotting",
     "profiles": "xbinn.profiles",
     "testing": "xbinn.testing",
 }

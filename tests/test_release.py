@@ -1,0 +1,192 @@
+"""What is written more than once for a release says the same each time."""
+
+import ast
+import importlib.metadata
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import xbinn
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+CONDA_NAMES = {"cf-xarray": "cf_xarray", "matplotlib": "matplotlib-base", "torch": "pytorch"}
+"""Packages whose name in conda is another one; conda's names are in lower case."""
+CONDA_PARTS = {
+    "dask": ["dask-core", "distributed"],  # dask[array,distributed]; numpy is there by itself
+    "h5netcdf": ["h5netcdf", "h5py"],  # h5netcdf[h5py]
+}
+UNVERSIONED = {"h5py"}
+"""Parts of an extra, which states no floor of its own."""
+NOT_IN_CONDA_FORGE = {"gpu"}
+"""Extras that the recipe leaves to the user: dask-cuda comes from another channel."""
+DEVELOPERS = {"dev", "docs", "test"}
+
+
+def recipe() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text())
+
+
+def conda(requirement: Requirement) -> dict[str, SpecifierSet]:
+    name = canonicalize_name(requirement.name)
+    names = CONDA_PARTS.get(name, [CONDA_NAMES.get(name, name)])
+    return {n: SpecifierSet() if n in UNVERSIONED else requirement.specifier for n in names}
+
+
+def listed(lines: list[str]) -> dict[str, SpecifierSet]:
+    parts = (line.partition(" ") for line in lines)
+    return {name: SpecifierSet(floor) for name, _, floor in parts}
+
+
+def wanted(texts: list[str]) -> dict[str, SpecifierSet]:
+    found: dict[str, SpecifierSet] = {}
+    for text in texts:
+        found |= conda(Requirement(text))
+    return found
+
+
+# --- version ----------------------------------------------------------------------------------
+
+
+def test_the_version_comes_from_tags():
+    assert PROJECT["dynamic"] == ["version"]
+    assert "version" not in PROJECT
+    assert xbinn.__version__ == importlib.metadata.version("xbinn")
+    assert Version(xbinn.__version__) >= Version(fallback())
+
+
+def fallback() -> str:
+    return PYPROJECT["tool"]["hatch"]["version"]["fallback-version"]
+
+
+# --- the recipe -------------------------------------------------------------------------------
+
+
+def test_the_recipe_needs_what_the_project_needs():
+    python = {"python": SpecifierSet(PROJECT["requires-python"])}
+    assert listed(recipe()["requirements"]["run"]) == python | wanted(PROJECT["dependencies"])
+
+
+def test_the_recipe_constrains_what_the_extras_hold():
+    extras = PROJECT["optional-dependencies"]
+    texts = [t for n, ts in extras.items() if n not in DEVELOPERS | NOT_IN_CONDA_FORGE for t in ts]
+    assert listed(recipe()["requirements"]["run_constraints"]) == wanted(texts)
+
+
+def test_the_recipe_builds_as_the_project_does():
+    tools = {"python": SpecifierSet(PROJECT["requires-python"]), "pip": SpecifierSet()}
+    needed = tools | wanted(PYPROJECT["build-system"]["requires"])
+    assert listed(recipe()["requirements"]["host"]) == needed
+    scripts = [f"{name} = {target}" for name, target in PROJECT["scripts"].items()]
+    assert recipe()["build"]["python"]["entry_points"] == scripts
+
+
+def test_the_recipe_is_that_of_this_package():
+    found = recipe()
+    assert found["schema_version"] == 1
+    assert set(found) == {
+        "schema_version", "context", "package", "source", "build", "requirements", "tests", "about",
+    }  # fmt: skip
+    assert found["package"] == {"name": PROJECT["name"], "version": "${{ version }}"}
+    assert f'default="{fallback()}"' in found["context"]["version"]
+    assert found["build"]["noarch"] == "python"
+    about = found["about"]
+    assert about["license"] == PROJECT["license"]
+    assert about["summary"] == PROJECT["description"]
+    assert (ROOT / about["license_file"]).exists()
+
+
+# --- citation ---------------------------------------------------------------------------------
+
+
+def citation() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "CITATION.cff").read_text())
+
+
+def test_the_citation_is_that_of_this_package():
+    found = citation()
+    # What the schema of version 1.2.0 asks for.
+    assert found["cff-version"] == "1.2.0"
+    assert found["message"]
+    assert found["title"].startswith(f"{PROJECT['name']}: ")
+    assert found["type"] == "software"
+    assert found["license"] == PROJECT["license"]
+    assert [author["name"] for author in found["authors"]] == [
+        a["name"] for a in PROJECT["authors"]
+    ]
+    assert len(set(found["keywords"])) == len(found["keywords"])
+
+
+def test_the_citation_names_the_methods():
+    references = citation()["references"]
+    for reference in references:
+        assert {"type", "title", "authors"} <= set(reference)
+        for author in reference["authors"]:
+            assert set(author) == {"family-names", "given-names"}
+    told = [(r["authors"][0]["family-names"], r["year"]) for r in references]
+    assert told == [("Xu", 2025), ("Tao", 2020)]
+    assert references[0]["identifiers"][0]["value"] == "arXiv:2502.00672"
+    assert references[1]["doi"] == "10.3389/fdata.2020.00017"
+
+
+# --- what is imported -------------------------------------------------------------------------
+
+
+def imported() -> set[str]:
+    found = set()
+    for path in (ROOT / "xbinn").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.partition(".")[0])
+    return found - set(sys.stdlib_module_names) - {"xbinn"}
+
+
+def declared() -> set[str]:
+    extras = PROJECT["optional-dependencies"]
+    texts = [*PROJECT["dependencies"]]
+    texts += [t for name, ts in extras.items() if name not in DEVELOPERS for t in ts]
+    found = set()
+    for requirement in map(Requirement, texts):
+        found.add(canonicalize_name(requirement.name))
+        # An extra such as h5netcdf[h5py] names a package that is imported by itself.
+        found |= {canonicalize_name(extra) for extra in requirement.extras}
+    return found
+
+
+def test_all_that_is_imported_is_declared():
+    homes = importlib.metadata.packages_distributions()
+    undeclared = {
+        name
+        for name in imported()
+        if not {canonicalize_name(home) for home in homes.get(name, [name])} & declared()
+    }
+    assert undeclared <= {"cartopy"}, "add them to pyproject.toml"
+
+
+# --- how it is installed ----------------------------------------------------------------------
+
+
+def test_make_installs_the_build_tools_first():
+    """Without build isolation they must be there before xbinn itself is built."""
+    makefile = (ROOT / "Makefile").read_text()
+    first = re.search(r"-c \$\(CONSTRAINTS\) \\\n\t  ([a-z- ]+)\n", makefile)
+    assert first is not None
+    needed = [Requirement(text).name for text in PYPROJECT["build-system"]["requires"]]
+    assert first[1].split() == needed
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "docs", "examples", "recipe", "tests", "xbinn"])
+def test_the_sdist_is_enough_to_run_the_tests(folder):
+    assert folder in PYPROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
