@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,10 @@ import numpy as np
 import xarray as xr
 from torch.nn import Module
 
+from xbinn.display import Section, as_html, as_text, chart
 from xbinn.errors import InputError, ModelFileError
 from xbinn.labels.sites import describe_left_out
+from xbinn.parameters import N_PARAMETERS
 from xbinn.running import artefact
 from xbinn.running.predictor import ModelReference, Predictor, from_artefact
 
@@ -151,24 +152,40 @@ class Model:
             artefact.write(path, self._content)
         return ModelReference(str(path), self.sha256, module)
 
-    def _rows(self) -> dict[str, str]:
+    def _sections(self) -> list[Section]:
         spec, data = self.predictor.covariates, self.training_data
         to_carbon = "validation_r2" in self.record[0]
         what = f"{data['samples']} samples" if to_carbon else "retrieved parameters"
-        rows = {
-            "covariates": f"{len(spec.numeric)} numeric, {len(spec.categorical)} categorical",
+        network = {
+            "encoder": str(self.predictor.network.encoder.config["encoder"]),
             "prior": self.predictor.prior,
             "bedrock": self.predictor.bedrock,
+        }
+        if self.members > 1:
+            network["members"] = str(self.members)
+        training = {
             "fitted to": f"{what} of {data['profiles']} profiles in {data['sites']} cells",
             "left out": describe_left_out(self.left_out) or "nothing",
         }
-        if self.members > 1:
-            rows["members"] = str(self.members)
         if self.predictor.noise is not None:
-            rows["noise"] = self.predictor.noise.describe()
+            training["noise"] = self.predictor.noise.describe()
+        return [
+            Section("Network", network | {"sha256": self.sha256}),
+            Section(
+                "Covariates",
+                self.covariates,
+                f"{len(spec.numeric)} numeric, {len(spec.categorical)} categorical",
+                opened=False,
+            ),
+            Section("Training data", training),
+            self._shown_history(),
+        ]
+
+    def _shown_history(self) -> Section:
+        data, to_carbon = self.training_data, "validation_r2" in self.record[0]
         epochs = [len(record["training_loss"]) for record in self.record]
         best = [int(record["best_epoch"]) for record in self.record]
-        rows["epochs"] = f"{_listed(epochs)}, best {_listed([b + 1 for b in best])}"
+        rows = {"epochs": f"{_listed(epochs)}, best {_listed([b + 1 for b in best])}"}
         if len(self.record[0]["validation_loss"]):
             kept = list(zip(self.record, best, strict=True))
             scores = [
@@ -179,24 +196,24 @@ class Model:
             each = "" if self.members == 1 else "mean of members: "
             samples = f" ({data['validation_samples']} samples)" if to_carbon else ""
             rows["validation"] = f"{each}{', '.join(scores)}{samples}"
-        rows["sha256"] = self.sha256
-        return rows
+        history = self.history if self.members == 1 else self.history.mean("member")
+        lines = {
+            label: history[name].values.tolist()
+            for name, label in (("training_loss", "training"), ("validation_loss", "validation"))
+        }
+        said = "Loss by epoch" + ("" if self.members == 1 else ", mean of the members")
+        drawn = chart(lines, f"{said}: training (line) and validation (dashes)")
+        return Section("History", rows, html=drawn)
 
     def __repr__(self) -> str:
         """Summarise in text."""
-        rows = self._rows()
-        width = max(map(len, rows))
-        return "\n".join(
-            ["<xbinn.Model>", *(f"  {name:<{width}}  {value}" for name, value in rows.items())]
-        )
+        return as_text("xbinn.Model", self._said(), self._sections())
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{escape(name)}</th>"
-            f"<td style='text-align:left'>{escape(value)}</td></tr>"
-            for name, value in self._rows().items()
-        )
-        return f"<div><b>xbinn.Model</b><table>{rows}</table></div>"
+        return as_html("xbinn.Model", self._said(), self._sections())
+
+    def _said(self) -> str:
+        return f"{len(self.covariates)} covariates to {N_PARAMETERS} parameters"
 
 
 def _listed(numbers: list[int]) -> str:

@@ -9,14 +9,17 @@ from typing import Any, Final, Literal
 Level = Literal["ok", "note", "problem"]
 
 _MARKS: Final = {"ok": " ", "note": "!", "problem": "x"}
+_SAID: Final = {"ok": "", "note": "note", "problem": "problem"}
+"""For those who see no colours."""
 _STYLE: Final = (
     "table.xbinn-report{border-collapse:collapse;font-size:90%}"
     "table.xbinn-report td,table.xbinn-report th{padding:.2em .8em;text-align:left;"
-    "vertical-align:top;border-bottom:1px solid #ccc}"
-    "table.xbinn-report th{background:#f2f2f2}"
+    "vertical-align:top;border-bottom:1px solid rgba(128,128,128,.4)}"
+    "table.xbinn-report th{background:rgba(128,128,128,.15)}"
     "table.xbinn-report tr.note td:first-child{border-left:4px solid #d9a400}"
     "table.xbinn-report tr.problem td:first-child{border-left:4px solid #b00020}"
     "table.xbinn-report tr.ok td:first-child{border-left:4px solid #2e7d32}"
+    "table.xbinn-report td b{font-weight:600}"
 )
 
 
@@ -95,11 +98,14 @@ class Report:
         rows = [f"<style>{_STYLE}</style><h3>{escape(self.title)}</h3>"]
         rows.append('<table class="xbinn-report">')
         for name, findings in self.sections.items():
-            rows.append(f'<tr><th colspan="3">{escape(name)}</th></tr>')
+            rows.append(
+                f'<tr><th colspan="3" scope="rowgroup">{escape(name)}{_counted(findings)}</th></tr>'
+            )
             for f in findings:
+                mark = f"<b>{_SAID[f.level]}:</b> " if _SAID[f.level] else ""
                 cells = "".join(
-                    f"<td>{escape(text).replace(chr(10), '<br>')}</td>"
-                    for text in (f.subject, f.text, f.advice)
+                    f"<td>{before}{escape(text).replace(chr(10), '<br>')}</td>"
+                    for before, text in (("", f.subject), (mark, f.text), ("", f.advice))
                 )
                 rows.append(f'<tr class="{f.level}">{cells}</tr>')
         return "\n".join([*rows, "</table>"])
@@ -125,3 +131,13 @@ class Report:
             f"<title>{escape(self.title)}</title></head>\n<body>{self._repr_html_()}</body></html>\n"
         )
         Path(path).expanduser().write_text(page, encoding="utf-8")
+
+
+def _counted(findings: tuple[Finding, ...]) -> str:
+    """Say how many of the findings ask for something, such as ": 1 problem, 2 notes"."""
+    parts = []
+    for level in ("problem", "note"):
+        number = sum(f.level == level for f in findings)
+        if number:
+            parts.append(f"{number} {level}{'s' if number > 1 else ''}")
+    return f": {', '.join(parts)}" if parts else ""
