@@ -212,6 +212,7 @@ DATA_ARGUMENTS = {
     "xbinn.check": {"profiles"},
     "xbinn.totals": {"variable"},
     "xbinn.show_versions": {"file"},
+    "xbinn.plotting.plot_uncertainty": {"name"},
     "xbinn.datasets.open_grid": {"path"},
     "xbinn.datasets.open_profiles": {"path"},
     "xbinn.datasets.true_parameters": {"grid"},

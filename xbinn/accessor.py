@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from xbinn.model import Model
+    from xbinn.plotting.doors import DatasetPlots
     from xbinn.science.out_of_fold import CrossValidation
 
 
@@ -53,6 +54,13 @@ class BinnAccessor:
 
     def __init__(self, ds: xr.Dataset) -> None:
         self._obj = ds
+
+    @property
+    def plot(self) -> "DatasetPlots":
+        """Figures of this Dataset, such as ``ds.binn.plot.map("cSoil")``; needs matplotlib."""
+        from xbinn.plotting.doors import DatasetPlots
+
+        return DatasetPlots(self._obj)
 
     def fit(
         self,

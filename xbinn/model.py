@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -21,6 +21,9 @@ from xbinn.labels.sites import describe_left_out
 from xbinn.parameters import N_PARAMETERS
 from xbinn.running import artefact
 from xbinn.running.predictor import ModelReference, Predictor, from_artefact
+
+if TYPE_CHECKING:
+    from xbinn.plotting.doors import ModelPlots
 
 _HISTORY_ATTRS = {
     "training_loss": {"units": "1", "long_name": "training loss"},
@@ -124,6 +127,13 @@ class Model:
     def left_out(self) -> dict[str, int]:
         """Profiles and samples that were not used, by reason."""
         return dict(self.training_data["left_out"])
+
+    @property
+    def plot(self) -> "ModelPlots":
+        """Figures of this model, such as ``model.plot.training()``; needs matplotlib."""
+        from xbinn.plotting.doors import ModelPlots  # the one way up, see pyproject.toml
+
+        return ModelPlots(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file: weights, settings, history, sha256. Never a pickle.

@@ -11,30 +11,42 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 from xbinn.plotting.agreement import plot_agreement
+from xbinn.plotting.calibration import plot_calibration
 from xbinn.plotting.captions import add_caption
 from xbinn.plotting.comparison import plot_comparison
+from xbinn.plotting.depths import plot_profiles
+from xbinn.plotting.elasticities import plot_elasticities
 from xbinn.plotting.functions import plot_functions
 from xbinn.plotting.maps import plot_map, plot_processes
+from xbinn.plotting.posteriors import plot_posteriors
 from xbinn.plotting.recovery import (
     plot_loadings,
     plot_recovered_processes,
     plot_recovery,
     plot_spectrum,
 )
+from xbinn.plotting.semivariogram import plot_semivariogram
 from xbinn.plotting.training import plot_training
+from xbinn.plotting.uncertainty import plot_uncertainty
 
 __all__ = [
     "add_caption",
     "plot_agreement",
+    "plot_calibration",
     "plot_comparison",
+    "plot_elasticities",
     "plot_functions",
     "plot_loadings",
     "plot_map",
+    "plot_posteriors",
     "plot_processes",
+    "plot_profiles",
     "plot_recovered_processes",
     "plot_recovery",
+    "plot_semivariogram",
     "plot_spectrum",
     "plot_training",
+    "plot_uncertainty",
 ]
 
 del _matplotlib

@@ -1,15 +1,17 @@
 """What is written on figures: units, labels, titles and the caption below."""
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import matplotlib.pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
+from matplotlib.transforms import ScaledTranslation
 
 from xbinn.errors import InputError
 
@@ -161,6 +163,27 @@ def add_caption(figure: Figure, text: str) -> None:
         linespacing=_LINE_SPACING,
     )
     _grow(figure, wrapped.count("\n") + 1, _CAPTION_SIZE)
+
+
+def add_legend(figure: Figure, handles: Sequence[Artist], *, columns: int) -> None:
+    """Put a legend between the title and what is below it, which keeps its size."""
+    size = float(plt.rcParams["legend.fontsize"])
+    title = figure.get_suptitle()
+    lines = title.count("\n") + 1
+    figure.suptitle(f"{title}\n")
+    top = lines * float(plt.rcParams["figure.titlesize"]) * _LINE_SPACING / _POINTS_PER_INCH
+    below = ScaledTranslation(0.0, -top, figure.dpi_scale_trans)
+    legend = figure.legend(
+        handles=list(handles),
+        ncols=columns,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 1.0),
+        bbox_transform=figure.transFigure + below,
+        frameon=False,
+        borderaxespad=0.3,
+    )
+    legend.set_in_layout(False)
+    _grow(figure, 1, size)
 
 
 def _grow(figure: Figure, lines: int, size: float) -> None:

@@ -13,6 +13,11 @@ from xbinn.errors import InputError
 NO_VALUE: Final = "0.87"
 """Light grey of cells without a value."""
 
+BLUE: Final = "#0072B2"
+VERMILION: Final = "#D55E00"
+GREEN: Final = "#009E73"
+"""Lines and marks, told apart by colour-blind readers too (Okabe and Ito 2008)."""
+
 _PERCENTILES: Final = (2.0, 98.0)
 _DECADES: Final = 2.0
 """A positive field that spans more is drawn on a logarithmic scale."""

@@ -24,6 +24,8 @@ _TICK_WIDTH, _TICK_HEIGHT = 0.5, 0.18
 _MOST_TICKS = 6
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 90.0, 120.0)
 """Degrees between ticks; graticules have 15, 30 and 60, where matplotlib would take 25 or 100."""
+_PALE = (1.0, 1.0, 1.0, 0.35)
+"""Laid over cells that are hatched: dark lines show on dark colours."""
 _FILL = 0.8
 """Width of the square of a scattered cell over the distance to its neighbour."""
 _ROUNDED = 0.01
@@ -102,6 +104,24 @@ class Field:
             drawn.set_array(values[there])
             ax.add_collection(drawn)
         self._dress(ax, width)
+        return drawn
+
+    def hatch(self, ax: Axes, pattern: str) -> PolyCollection:
+        """Hatch and pale the cells whose value is 0, on a map of the same cells."""
+        if self.side is None:
+            row, column = np.nonzero(self.values == 0.0)
+            y, x = self.y[row], self.x[column]
+            up, right = self.y[row + 1], self.x[column + 1]
+            corners = np.stack([x, y, right, y, right, up, x, up], axis=1).reshape(-1, 4, 2)
+        else:
+            there = self.values == 0.0
+            half = 0.5 * self.side * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+            half = half * (self.aspect, 1.0)
+            corners = np.stack([self.x[there], self.y[there]], axis=1)[:, None] + half
+        drawn = PolyCollection(
+            list(corners), facecolor=_PALE, edgecolor="0.1", hatch=pattern, linewidth=0.0
+        )
+        ax.add_collection(drawn, autolim=False)
         return drawn
 
     def _dress(self, ax: Axes, width: float) -> None:

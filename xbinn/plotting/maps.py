@@ -25,7 +25,7 @@ from xbinn.plotting.colours import Colours, choose_colours, explain_limits
 from xbinn.plotting.geometry import Field, lay_out_field
 from xbinn.variables import PROCESS_NAMES, PROCESSES
 
-_GREY: Final = "Grey: no value."
+GREY: Final = "Grey: no value."
 _BAR: Final = 1.5
 """Width of a colour bar and of labels (inch)."""
 _TALLEST: Final = 4.5
@@ -55,7 +55,7 @@ def plot_map(
     *,
     ax: Axes,
     title: str | None = None,
-    caption: None = None,
+    caption: str | None = None,
     cmap: str | None = None,
     limits: tuple[float, float] | None = None,
     log: bool | None = None,
@@ -113,28 +113,28 @@ def plot_map(
     'Elevation of an idealised continent'
     """
     refuse_caption(ax, caption)
-    label = _label(da)
+    label = label_field(da)
     field = lay_out_field(da)
     colours = choose_colours(field.values, repr(da.name), cmap=cmap, limits=limits, log=log)
     heading = title or label[:1].upper() + label[1:].rpartition(" (")[0]
     if ax is not None:
         box = ax.get_window_extent()
         width = min(box.width, box.height / field.height_by_width) / ax.figure.dpi
-        _panel(ax, field, colours, label, width=width)
+        draw_panel(ax, field, colours, label, width=width)
         ax.set_title(title or "")
         return ax
     with style():
         across = min(WIDTH - _BAR, _TALLEST / field.height_by_width)
         height = across * field.height_by_width + 0.6
         figure = new_figure(height, heading, width=max(across + _BAR, _NARROWEST))
-        _panel(figure.add_subplot(), field, colours, label, width=across)
+        draw_panel(figure.add_subplot(), field, colours, label, width=across)
         description = sentences(
             (
                 f"Map of {label}",
-                _projection(field),
+                name_projection(field),
                 explain_limits((colours,), given=limits is not None),
                 "Colours are logarithmic" if colours.logarithmic else None,
-                _GREY,
+                GREY,
                 caption,
             )
         )
@@ -172,7 +172,7 @@ def plot_processes(
             f"there is no {', '.join(missing)}: make the processes with "
             'ds.binn.predict(model, outputs=("processes",)) or ds.binn.simulate(parameters)'
         )
-    labels = [_label(out[name]) for name in PROCESS_NAMES]
+    labels = [label_field(out[name]) for name in PROCESS_NAMES]
     fields = [lay_out_field(out[name]) for name in PROCESS_NAMES]
     colours = [
         choose_colours(field.values, repr(name))
@@ -190,7 +190,7 @@ def plot_processes(
         figure = new_figure(rows * height + 0.4, title or out.attrs.get("title"))
         axes = figure.subplots(rows, columns, sharex=True, sharey=True).ravel()
         for i, variable in enumerate(PROCESSES):
-            _panel(axes[i], fields[i], colours[i], labels[i], where, width=across)
+            draw_panel(axes[i], fields[i], colours[i], labels[i], where, width=across)
             symbol = _GREEK.get(variable.symbol or "", variable.symbol)
             name = f"({ascii_lowercase[i]}) {variable.name.replace('_', ' ')}"
             text = axes[i].set_title(f"{name},\u00a0{symbol}" if symbol else name, loc="left")
@@ -204,10 +204,10 @@ def plot_processes(
             (
                 "Soil carbon processes at steady state of CLM5's soil carbon model; quantity and "
                 "unit stand at each colour bar",
-                _projection(fields[0]),
+                name_projection(fields[0]),
                 explain_limits(colours),
                 f"Colours are logarithmic in {', '.join(logarithmic)}" if logarithmic else None,
-                _GREY,
+                GREY,
                 f"Source: {shortened(out.attrs['source'])}" if "source" in out.attrs else None,
                 caption,
             )
@@ -216,7 +216,7 @@ def plot_processes(
     return figure
 
 
-def _panel(
+def draw_panel(
     ax: Axes,
     field: Field,
     colours: Colours,
@@ -241,11 +241,12 @@ def _panel(
     bar.set_label(wrap(label, room, float(text.get_fontsize())))
 
 
-def _projection(field: Field) -> str | None:
+def name_projection(field: Field) -> str | None:
+    """Say in the caption what the axes are, unless they are degrees."""
     return None if field.geographic else f"Projection: {field.projection}"
 
 
-def _label(da: xr.DataArray) -> str:
+def label_field(da: xr.DataArray) -> str:
     """Label with what was selected, such as a depth."""
     chosen = [
         f"{name} {_scalar(c)}"
