@@ -49,7 +49,7 @@ def test_pages_are_found() -> None:
     assert "docs/tutorials/first_map.md" in found
 
 
-@pytest.mark.parametrize("page", ["slurm", "gpu"])
+@pytest.mark.parametrize("page", ["slurm", "gpu", "published"])
 def test_blocks_that_cannot_run_here_are_python_and_said_not_to_run(page: str) -> None:
     text = (ROOT / "docs" / "how-to" / f"{page}.md").read_text()
     blocks = NOT_RUN.findall(text)

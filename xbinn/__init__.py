@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from xbinn import accessor as _accessor  # registers Dataset.binn
 
 if TYPE_CHECKING:
-    from xbinn import datasets, forcing, profiles, testing
+    from xbinn import datasets, forcing, profiles, rasters, testing
     from xbinn import plotting as plotting  # not in __all__: it needs matplotlib
     from xbinn.api import (
         default_parameters,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from xbinn.evaluation import applicability, cross_validate
     from xbinn.labels.checking import check
     from xbinn.labels.position import position_covariates
+    from xbinn.labels.rasters.stack import stack_covariates
     from xbinn.labels.totals import totals
     from xbinn.model import Model, load
     from xbinn.prediction import predict
@@ -55,6 +56,7 @@ _HOMES = {
     "elasticities": "xbinn.science.sensitivity",
     "position_covariates": "xbinn.labels.position",
     "predict": "xbinn.prediction",
+    "stack_covariates": "xbinn.labels.rasters.stack",
     "totals": "xbinn.labels.totals",
     "show_versions": "xbinn.versions",
     "Model": "xbinn.model",
@@ -66,6 +68,7 @@ _MODULES = {
     "forcing": "xbinn.forcing",
     "plotting": "xbinn.plotting",
     "profiles": "xbinn.profiles",
+    "rasters": "xbinn.rasters",
     "testing": "xbinn.testing",
 }
 
@@ -85,9 +88,11 @@ __all__ = [
     "position_covariates",
     "predict",
     "profiles",
+    "rasters",
     "score",
     "show_versions",
     "simulate",
+    "stack_covariates",
     "stock",
     "testing",
     "to_unit_interval",

@@ -14,8 +14,9 @@ import xarray as xr
 
 from xbinn import idealised
 from xbinn.errors import InputError
+from xbinn.labels.published.reading import Published, open_published
 
-__all__ = ["open_grid", "open_profiles", "true_parameters"]
+__all__ = ["Published", "open_grid", "open_profiles", "open_published", "true_parameters"]
 
 DATA_VARIABLE: Final = "XBINN_DATA"
 GRID_FILE: Final = "conus_grid.nc"
