@@ -1,6 +1,7 @@
 """Units at the door: attributes or pint quantities, every bad one named at once."""
 
 import numpy as np
+import pint
 import pint_xarray  # noqa: F401
 import pytest
 import xarray as xr
@@ -132,3 +133,33 @@ def test_degrees_without_their_unit_are_recognised(grid, profiles):
     grid["TSOI"] = (grid["TSOI"] - 273.15).assign_attrs(units="K")
     with pytest.raises(ValueError, match="looks like degC"):
         xbinn.fit(grid, profiles, **QUICK)
+
+
+@pytest.mark.parametrize("chunks", [None, {"lat": 2}])
+def test_results_as_quantities(grid, model, chunks, raise_if_dask_computes):
+    given = grid if chunks is None else grid.chunk(chunks)
+    parameters = xbinn.default_parameters(grid)
+    with raise_if_dask_computes(max_computes=0 if chunks else 99):
+        out = xbinn.predict(given, model, quantified=True)
+        sim = given.binn.simulate(parameters, quantified=True)
+    plain = xbinn.predict(grid, model)
+    assert isinstance(out["cSoil"].data, pint.Quantity)
+    in_tonnes = out["cSoil"].pint.to("t/ha").pint.dequantify()
+    np.testing.assert_allclose(in_tonnes, plain["cSoil"] * 10.0, rtol=1e-6)
+    # A year has 365 days, as in CLM.
+    daily = out["diffus"].pint.to("m**2/day").pint.dequantify()
+    np.testing.assert_allclose(daily, plain["diffus"] / 365.0, rtol=1e-6)
+    assert not isinstance(out["status"].data, pint.Quantity)
+    assert out["lat"].attrs == plain["lat"].attrs
+    assert str(sim["residence_time"].pint.units) == "year"
+    back = out.pint.dequantify()
+    np.testing.assert_allclose(back["soc"].values, plain["soc"].values)
+    assert "units" not in out["soc"].attrs
+
+
+def test_stored_results_as_quantities(grid, model, tmp_path):
+    out = xbinn.predict(grid, model, to=tmp_path / "out.zarr", outputs=["soc"], quantified=True)
+    assert isinstance(out["cSoil"].data, pint.Quantity)
+    assert (
+        xr.open_zarr(tmp_path / "out.zarr", consolidated=False)["cSoil"].attrs["units"] == "kg m-2"
+    )

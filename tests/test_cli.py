@@ -80,14 +80,19 @@ def test_check(folder, tmp_path):
         "check", "--data", folder / "grid.nc", "--profiles", folder / "profiles.nc", "--json"
     )
     assert said.exit_code == 0, said.output
-    assert json.loads(said.stdout)["space"] == {"lat": 4, "lon": 5}
+    report = json.loads(said.stdout)
+    assert report["sections"]["Space"][0]["details"] == {"lat": 4, "lon": 5}
+    assert report["ok"]
+    expected = xbinn.check(small_grid(), xbinn.datasets.open_profiles(folder / "profiles.nc"))
+    assert list(report["sections"]) == list(expected.sections)
     bad = small_grid()
     bad["TSOI"].attrs["units"] = "parsec"
     bad.to_netcdf(tmp_path / "bad.nc")
     refused = run("check", "--data", tmp_path / "bad.nc", "--model", folder / "m.xbinn")
     assert refused.exit_code == 1
-    assert "TSOI" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert "x forcing" in refused.stdout
+    assert "TSOI" in refused.stdout
+    assert "Traceback" not in refused.output
 
 
 def test_errors_and_usage(folder, tmp_path):
@@ -103,7 +108,7 @@ def test_errors_and_usage(folder, tmp_path):
 
 
 def test_options_are_those_of_predict():
-    known = set(inspect.signature(xbinn.predict).parameters) - {"ds", "progress"}
+    known = set(inspect.signature(xbinn.predict).parameters) - {"ds", "progress", "quantified"}
     options = {p.name for p in main.commands["predict"].params}
     assert known <= options
     assert options - known == {"data", "scheduler", "workers", "as_json"}
@@ -159,7 +164,7 @@ def test_files_that_are_not_there_or_cannot_be_read(folder, tmp_path):
     for command, message in cases.items():
         said = run(*command)
         assert said.exit_code == 1, command
-        assert message in said.stderr
+        assert message in said.output
         assert "Traceback" not in said.output
     assert not (tmp_path / "out.zarr").exists()
 
@@ -176,8 +181,10 @@ def test_check_names_all_problems_at_once(tmp_path):
         "--model", tmp_path / "none.xbinn",
     )  # fmt: skip
     assert said.exit_code == 1
-    for part in ("4 parts of the input", "parsec", "more than once", "lack soc", "none.xbinn"):
-        assert part in said.stderr
+    problems = [line for line in said.stdout.splitlines() if line.startswith("  x ")]
+    assert len(problems) == 4
+    for part in ("parsec", "more than once", "lack soc", "none.xbinn"):
+        assert part in said.stdout
 
 
 def test_predict_on_workers_of_its_own(folder, tmp_path):

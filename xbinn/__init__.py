@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         to_unit_interval,
     )
     from xbinn.evaluation import applicability, cross_validate
-    from xbinn.labels.checking import check
+    from xbinn.inspection import check
     from xbinn.labels.position import position_covariates
     from xbinn.labels.rasters.stack import stack_covariates
     from xbinn.labels.totals import totals
@@ -51,7 +51,7 @@ _HOMES = {
     ),
     "CrossValidation": "xbinn.science.out_of_fold",
     "applicability": "xbinn.evaluation",
-    "check": "xbinn.labels.checking",
+    "check": "xbinn.inspection",
     "cross_validate": "xbinn.evaluation",
     "elasticities": "xbinn.science.sensitivity",
     "position_covariates": "xbinn.labels.position",

@@ -141,6 +141,7 @@ class BinnAccessor:
         shards: Mapping[str, int] | None = None,
         device: str = "auto",
         progress: bool | None = None,
+        quantified: bool = False,
     ) -> xr.Dataset:
         """Map parameters, processes and SOC with a fitted model, see `xbinn.predict`."""
         from xbinn import prediction
@@ -160,6 +161,7 @@ class BinnAccessor:
             shards=shards,
             device=device,
             progress=progress,
+            quantified=quantified,
         )
 
     def simulate(
@@ -169,6 +171,7 @@ class BinnAccessor:
         bedrock: Bedrock = "closed",
         pools: bool = False,
         dtype: Dtype = "float64",
+        quantified: bool = False,
     ) -> xr.Dataset:
         """Solve for the steady state under given parameters, see `xbinn.simulate`."""
         from xbinn import api
@@ -179,6 +182,7 @@ class BinnAccessor:
             bedrock=bedrock,
             pools=pools,
             dtype=dtype,
+            quantified=quantified,
         )
 
     def elasticities(

@@ -13,6 +13,7 @@ from xbinn.labels.covariates import select_covariates
 from xbinn.labels.forcing import standardise_forcing
 from xbinn.labels.priors import default_parameters, from_unit_interval, to_unit_interval
 from xbinn.labels.profiles import standardise_profiles
+from xbinn.labels.quantities import quantified as as_quantities
 from xbinn.labels.sites import describe_left_out, gather_sites
 from xbinn.labels.stocks import stock
 from xbinn.model import Model, check_model
@@ -219,6 +220,7 @@ def simulate(
     bedrock: Bedrock = "closed",
     pools: bool = False,
     dtype: Dtype = "float64",
+    quantified: bool = False,
 ) -> xr.Dataset:
     """Solve the CLM5 soil carbon equations for their steady state; no network takes part.
 
@@ -236,6 +238,9 @@ def simulate(
         [kg m-2 yr-1] and ``carbon_closure`` too.
     dtype : {"float32", "float64"}
         Of the solve.
+    quantified : bool
+        Return quantities of pint, in a registry whose year has 365 days; by default plain numbers
+        with ``units`` in attributes, which is what can be written to files.
 
     Returns
     -------
@@ -255,7 +260,7 @@ def simulate(
     check_dtype(dtype)
     groups: tuple[Group, ...] = ("processes", "soc", *(("pools",) if pools else ()))
     grid, inputs = with_parameters(ds, parameters)
-    return run_labelled(
+    result = run_labelled(
         grid,
         inputs,
         Layout(groups),
@@ -268,6 +273,7 @@ def simulate(
         ),
         bedrock=bedrock,
     )
+    return as_quantities(result) if quantified else result
 
 
 def score(

@@ -7,6 +7,7 @@ Exit codes: 0 for success, 1 for an error of xbinn or a store that is not sound,
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,8 @@ import click
 
 import xbinn
 from xbinn.accessor import BinnAccessor
-from xbinn.errors import InputError, JobError, ModelFileError, XbinnError
+from xbinn.errors import JobError, ModelFileError, XbinnError
+from xbinn.labels.reports import Finding
 from xbinn.shell import Result, Sizes, command, given, options_of
 from xbinn.variables import OUTPUT_GROUPS
 
@@ -177,55 +179,31 @@ def _describe(path: Path) -> dict[str, Any]:
 @_DATA
 @click.option("--profiles", type=click.Path(), help="SOC profiles: NetCDF or Zarr.")
 @click.option("--model", type=click.Path(), help="Look for the covariates of this model.")
-@click.option("--html", type=click.Path(), help="Write a report of all that was found here.")
+@click.option("--html", type=click.Path(), help="Write the report as a page of its own, too.")
 @command
 def check(data: str, profiles: str | None, model: str | None, html: str | None) -> Result:
-    """Look whether inputs can be used: names, units, dimensions, places; name all that cannot."""
-    from xbinn.labels.blocks import prediction_inputs
-    from xbinn.labels.covariates import select_covariates
-    from xbinn.labels.forcing import standardise_forcing
-    from xbinn.labels.profiles import standardise_profiles
-    from xbinn.labels.sites import gather_sites
-    from xbinn.labels.space import check_axes, spatial_dims
+    """Report what was recognised in inputs, converted, missing and out of range; see xbinn.check.
 
-    problems: list[XbinnError] = []
+    The exit code is 1 where there is a problem.
+    """
+    grid = xbinn.datasets.open_grid(data, chunks={})
+    unread: list[Finding] = []
 
-    def tried(step: Callable[[], Any]) -> Any:
+    def opened(path: str | None, step: Callable[[str], Any]) -> Any:
         try:
-            return step()
+            return None if path is None else step(path)
         except XbinnError as error:
-            problems.append(error)
+            unread.append(Finding("problem", Path(str(path)).name, str(error)))
             return None
 
-    grid = tried(lambda: xbinn.datasets.open_grid(data, chunks={}))
-    soil = tried(lambda: xbinn.datasets.open_profiles(profiles)) if profiles else None
-    fitted = tried(lambda: xbinn.load(model)) if model else None
-    said: dict[str, Any] = {}
-    if html and grid is not None:
-        xbinn.check(grid, soil).to_html(html)
-    if soil is not None:
-        tried(lambda: standardise_profiles(soil))
-    if grid is not None:
-        space = spatial_dims(grid)
-        said["space"] = {str(dim): grid.sizes[dim] for dim in space}
-        tried(lambda: check_axes(grid, space))
-        spec = fitted.predictor.covariates if fitted else tried(lambda: select_covariates(grid))
-        if spec is None:
-            tried(lambda: standardise_forcing(grid))
-        else:
-            classes = {n: f"{len(c)} classes" for n, c in spec.categorical}
-            said["covariates"] = dict(spec.numeric) | classes
-            tried(lambda: prediction_inputs(grid, spec))
-    if soil is not None and not problems:
-        sites = tried(lambda: gather_sites(grid, soil, spec, bedrock="closed"))
-        if sites is not None:
-            said |= {"profiles": sites.n_profiles, "left out": sites.left_out}
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        listed = "\n".join(f"- {error}" for error in problems)
-        raise InputError(f"{len(problems)} parts of the input cannot be used:\n{listed}")
-    return said, True
+    soil = opened(profiles, xbinn.datasets.open_profiles)
+    fitted = opened(model, xbinn.load)
+    report = xbinn.check(grid, soil, model=fitted)
+    if unread:
+        report = replace(report, sections={"Files": tuple(unread), **report.sections})
+    if html:
+        report.to_html(html)
+    return report, report.ok
 
 
 @main.command()

@@ -12,6 +12,7 @@ from xbinn.errors import InputError
 from xbinn.labelled import About, run_labelled
 from xbinn.labels.blocks import prediction_inputs
 from xbinn.labels.check import check_dataset
+from xbinn.labels.quantities import quantified as as_quantities
 from xbinn.model import Model, check_model
 from xbinn.options import OutputGroup
 from xbinn.running.block import predict_block
@@ -38,6 +39,7 @@ def predict(
     shards: Mapping[str, int] | None = None,
     device: str = "auto",
     progress: bool | None = None,
+    quantified: bool = False,
 ) -> xr.Dataset:
     """Map parameters, processes and SOC with a fitted model.
 
@@ -79,6 +81,9 @@ def predict(
         the resource ``GPU``, tiles run there and only there, unless it is ``cpu``.
     progress : bool, optional
         Show a progress bar of tiles; by default on a terminal only.
+    quantified : bool
+        Return quantities of pint, in a registry whose year has 365 days; by default plain numbers
+        with ``units`` in attributes, which is what can be written to files.
 
     Returns
     -------
@@ -121,10 +126,11 @@ def predict(
     given: dict[str, Any] = {"overwrite": overwrite, "chunks": chunks, "shards": shards}
     if to is not None:
         given |= {"device": device, "progress": progress}
-        return predict_to_store(ds, model, layout, about, to, **given)
+        stored = predict_to_store(ds, model, layout, about, to, **given)
+        return as_quantities(stored) if quantified else stored
     if any(given.values()):
         raise InputError(f"{given} say how to write, but to=... does not say where: give it")
-    return run_labelled(
+    result = run_labelled(
         ds,
         prediction_inputs(ds, model.predictor.covariates),
         layout,
@@ -134,3 +140,4 @@ def predict(
         model=model.reference(),
         device=device,
     )
+    return as_quantities(result) if quantified else result

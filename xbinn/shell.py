@@ -10,8 +10,9 @@ from typing import Any, Final, Literal, Never, TypeVar, Union, get_args, get_ori
 import click
 
 from xbinn.errors import XbinnError
+from xbinn.labels.reports import Report
 
-Result = tuple[Mapping[str, Any], bool]
+Result = tuple[Mapping[str, Any] | Report, bool]
 """What a command has to say, and whether all is well."""
 INTERRUPTED: Final = 130
 """Exit code of what Ctrl-C ended, as shells have it: 128 and the number of the signal."""
@@ -37,7 +38,10 @@ def command(function: Callable[..., Result]) -> Callable[..., None]:
             _complain(type(error).__name__, str(error), as_json)
             raise SystemExit(1) from error
         if as_json:
-            click.echo(json.dumps(said, default=str))
+            plain = said.to_dict() if isinstance(said, Report) else said
+            click.echo(json.dumps(plain, default=str))
+        elif isinstance(said, Report):
+            click.echo(repr(said))
         else:
             width = max(map(len, said))
             for name, value in said.items():

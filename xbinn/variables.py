@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Final, Literal
 
 MONTH: Final = "month"
+MONTH_ALIASES: Final = ("time",)
 DEPTH: Final = "depth"
 DEPTH_ALIASES: Final = ("layer", "levsoi", "levgrnd", "levdcmp")
 DEPTH_BOUNDS: Final = "depth_bnds"

@@ -2,6 +2,7 @@
 
 import json
 
+import cftime
 import numpy as np
 import pytest
 import xarray as xr
@@ -97,3 +98,55 @@ def test_the_command_writes_a_page(grid, tmp_path):
     )
     assert said.exit_code == 0, said.output
     assert "Inputs of xbinn" in page.read_text()
+
+
+# --- axes and models --------------------------------------------------------------------------
+
+
+def axes(ds):
+    return {f.subject + ": " + f.text.split(" (")[0]: f for f in xbinn.check(ds)["Axes"]}
+
+
+def test_axes_are_told_as_they_were_read(grid):
+    assert list(axes(grid)) == [
+        "months: month numbered from 1",
+        "layers: 20 levels of depth at 0.01 to 8.03 m",
+    ]
+    times = [cftime.DatetimeNoLeap(2000, m, 15) for m in (3, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12)]
+    permuted = grid.rename(month="time").assign_coords(time=times)
+    assert "months: time by times of calendar noleap, put in order" in axes(permuted)
+    bare = grid.drop_vars(["month", "depth"])
+    said = axes(bare)
+    assert [f.level for f in said.values()] == ["note", "note"]
+    assert "months: month has no coordinate: taken from January to December" in said
+    heights = grid.assign_coords(depth=-grid["depth"].values).isel(depth=slice(None, None, -1))
+    assert list(axes(heights))[1] == (
+        "layers: 20 levels of depth at -8.03 to -0.01 m, as heights, turned to run from the "
+        "surface down"
+    )
+    short = grid.isel(depth=slice(10))
+    assert [f.subject for f in xbinn.check(short)["Axes"]] == ["months"]
+    assert "10 levels of depth" in xbinn.check(short).problems[0].text
+
+
+def test_a_model_is_looked_for(grid, profiles):
+    model = xbinn.fit(grid, profiles, epochs=1, seed=0, hidden=(4,))
+    ranges = model.training_data["covariate_ranges"]
+    assert set(ranges) == {n for n, _ in model.predictor.covariates.numeric}
+    high = grid.assign(elevation=grid["elevation"] + 1e5)
+    found = {f.subject: f for f in xbinn.check(high, model=model)["Covariates"]}
+    cells = int(grid["elevation"].notnull().sum())
+    assert found["elevation"].level == "note"
+    assert found["elevation"].details["unseen"] == cells
+    assert f"that the model has not seen in {cells} cells" in found["elevation"].text
+    name, _ = model.predictor.covariates.categorical[0]
+    other = grid.assign({name: xr.full_like(grid[name], 99).where(grid[name].notnull())})
+    found = {f.subject: f for f in xbinn.check(other.chunk(lat=2), model=model)["Covariates"]}
+    assert found[name].details["unseen"] == int(grid[name].notnull().sum())
+    assert "of classes that the model has not seen" in found[name].text
+    bad = grid.drop_vars("elevation")
+    report = xbinn.check(bad, profiles, model=model)
+    assert [p.text for p in report.problems] == [words(lambda: xbinn.predict(bad, model))]
+    assert "their cells were not looked for" in repr(report["Profiles"])
+    with pytest.raises(InputError, match="model"):
+        xbinn.check(grid, model="m.xbinn")

@@ -1,6 +1,6 @@
 """A look at inputs before they are used: what was recognised, what is missing, what to do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -8,6 +8,7 @@ import xarray as xr
 from dask.base import compute
 
 from xbinn.errors import InputError
+from xbinn.labels.axes import axes_findings
 from xbinn.labels.blocks import lay_out_inputs, space_of
 from xbinn.labels.check import check_dataset
 from xbinn.labels.covariates import CovariateSpec, covariate_arrays, select_covariates
@@ -23,57 +24,49 @@ from xbinn.options import Bedrock
 from xbinn.variables import DEPTH, FORCING, MONTH
 
 _TABLE: Final = {v.name: v for v in FORCING}
+_ROUNDING: Final = 1e-6
+"""How far past a range, relative to its ends, float32 may carry a value."""
 _T = TypeVar("_T")
 
 
-def check(
-    ds: xr.Dataset, profiles: xr.Dataset | None = None, *, bedrock: Bedrock = "closed"
+def check_inputs(
+    ds: xr.Dataset,
+    profiles: xr.Dataset | None = None,
+    *,
+    bedrock: Bedrock = "closed",
+    spec: CovariateSpec | None = None,
+    ranges: Mapping[str, Sequence[float]] | None = None,
 ) -> Report:
-    """Look whether inputs can be used, and say what was recognised and what to do.
-
-    Names, units, dimensions and places are looked at first; values are read once, chunk by chunk.
-    Problems are told in the words with which `fit` and `predict` refuse them.
+    """Look whether inputs can be used, see `xbinn.check`.
 
     Parameters
     ----------
-    ds : Dataset
-        Covariates and forcing on any spatial dimensions.
-    profiles : Dataset, optional
-        SOC profiles.
-    bedrock : {"closed", "published"}
-        Which rules nbedrock has to keep.
-
-    Returns
-    -------
-    Report
-        Prints as text, shows as HTML; ``ok`` says whether there is no problem, ``problems`` lists
-        them, ``to_dict`` and ``to_html`` hand all of it on.
-
-    Raises
-    ------
-    InputError
-        If ``ds`` is no Dataset.
-
-    Examples
-    --------
-    >>> import xbinn
-    >>> xbinn.check(xbinn.testing.small_grid()).ok
-    True
+    ds, profiles, bedrock
+        As there.
+    spec : CovariateSpec, optional
+        Covariates of a model. By default those that a fit would choose.
+    ranges : mapping of str to (float, float), optional
+        Least and greatest value of covariates that a model has seen; also asks for classes that it
+        has not.
     """
     check_dataset(ds)
     sections: dict[str, tuple[Finding, ...]] = {}
     space = _space(ds)
-    spec, chosen = _tried("covariates", lambda: select_covariates(ds))
+    chosen: tuple[Finding, ...] = ()
+    if spec is None:
+        spec, chosen = _tried("covariates", lambda: select_covariates(ds))
     forcing, forced = _tried("forcing", lambda: standardise_forcing(ds))
     covariates = None
     if spec is not None:
-        covariates, wrong = _tried("covariates", lambda: covariate_arrays(ds, spec))
+        wanted = spec
+        covariates, wrong = _tried("covariates", lambda: covariate_arrays(ds, wanted))
         chosen = (*chosen, *wrong)
     stated = () if forcing is None else _recognised(ds, forcing)
     values: dict[str, tuple[Finding, ...]] = {}
     if not any(f.level == "problem" for f in space):
-        values = _values(forcing, covariates, spec, bedrock)
+        values = _values(ds, forcing, covariates, spec, bedrock, ranges)
     sections["Space"] = space
+    sections["Axes"] = axes_findings(ds)
     sections["Forcing"] = (*forced, *stated, *values.get("forcing", ()))
     sections["Covariates"] = (*chosen, *values.get("covariates", ()))
     if profiles is not None:
@@ -126,10 +119,12 @@ def _recognised(ds: xr.Dataset, forcing: xr.Dataset) -> tuple[Finding, ...]:
 
 
 def _values(
+    ds: xr.Dataset,
     forcing: xr.Dataset | None,
     covariates: xr.Dataset | None,
     spec: CovariateSpec | None,
     bedrock: Bedrock,
+    ranges: Mapping[str, Sequence[float]] | None,
 ) -> dict[str, tuple[Finding, ...]]:
     """Ranges and gaps of all values, read in one pass over the chunks."""
     asked: dict[str, Any] = {}
@@ -142,7 +137,9 @@ def _values(
                 asked["bedrock"] = da.variable
     if covariates is not None:
         for name, da in covariates.data_vars.items():
-            asked[f"c {name}"] = _statistics(da, None)
+            asked[f"c {name}"] = _statistics(
+                da, None if ranges is None else _unlike(str(name), da, ds, spec, ranges)
+            )
     (read,) = compute(asked)
 
     def name_cell(*position: int) -> str:
@@ -163,7 +160,7 @@ def _values(
             found["forcing"].append(Finding("problem", "nbedrock", text))
     classes = {} if spec is None else dict(spec.categorical)
     for name in () if covariates is None else map(str, covariates.data_vars):
-        low, high, known, _ = read[f"c {name}"]
+        low, high, known, unlike = read[f"c {name}"]
         missing = int(known.size - known.sum())
         text = (
             f"categorical, {len(classes[name])} classes"
@@ -173,8 +170,43 @@ def _values(
             else ""
         )
         gaps = f", missing in {counted(missing, 'cell')}" if missing else ""
-        found["covariates"].append(Finding("ok", name, text + gaps, details={"missing": missing}))
+        new = int(unlike.sum())
+        if new:
+            what = (
+                "of classes"
+                if name in classes
+                else "outside {:g} to {:g},".format(*(ranges or {})[name])
+            )
+            gaps += f"; {what} that the model has not seen in {counted(new, 'cell')}"
+        found["covariates"].append(
+            Finding(
+                "note" if new else "ok",
+                name,
+                text + gaps,
+                details={"missing": missing, "unseen": new},
+            )
+        )
     return {n: tuple(f) for n, f in found.items()}
+
+
+def _unlike(
+    name: str,
+    da: xr.DataArray,
+    ds: xr.Dataset,
+    spec: CovariateSpec | None,
+    ranges: Mapping[str, Sequence[float]],
+) -> xr.DataArray | None:
+    """Where a covariate is unlike all that a model has seen; None where that is not known."""
+    if name in ranges:
+        low, high = ranges[name]
+        slack = _ROUNDING * max(abs(low), abs(high))
+        return (da < low - slack) | (da > high + slack)
+    classes = dict(spec.categorical) if spec is not None else {}
+    if name not in classes:
+        return None
+    given = dequantify(ds[[name]])[name].transpose(*da.dims)
+    known = xr.Variable(given.dims, np.isfinite(given.data))
+    return da.copy(data=((da.variable == len(classes[name])) & known).data)
 
 
 def _statistics(da: xr.DataArray, bad: xr.DataArray | None) -> tuple[Any, ...]:

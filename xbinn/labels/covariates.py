@@ -13,9 +13,9 @@ from xbinn.labels.encoding import as_float, convert_units, lay_out
 from xbinn.labels.space import spatial_dims
 from xbinn.labels.units import dequantify, parse
 from xbinn.parameters import PARAMETER_ALIASES, PARAMETER_NAMES
-from xbinn.variables import DEPTH, DEPTH_ALIASES, FORCING, MONTH, VARIABLES
+from xbinn.variables import DEPTH, DEPTH_ALIASES, FORCING, MONTH, MONTH_ALIASES, VARIABLES
 
-_LAYERED: Final = (MONTH, DEPTH, *DEPTH_ALIASES)
+_LAYERED: Final = (MONTH, *MONTH_ALIASES, DEPTH, *DEPTH_ALIASES)
 _OWN_NAMES: Final = frozenset(
     (
         *PARAMETER_NAMES,

@@ -18,6 +18,7 @@ from xbinn.constants import (
 )
 from xbinn.errors import InputError, UnitsError
 from xbinn.labels.encoding import as_float, convert_units, lay_out, output_coordinates
+from xbinn.labels.months import bounds_of, month_dim, months_in_order
 from xbinn.labels.profiles import counted
 from xbinn.labels.space import spatial_dims
 from xbinn.labels.units import conversion, dequantify
@@ -64,6 +65,7 @@ def standardise_forcing(ds: xr.Dataset) -> xr.Dataset:
     space = _space_sizes(found)
     # What is wrong, said of one or of many, with the variables of which it holds.
     problems: defaultdict[str, list[str]] = defaultdict(list)
+    found = {n: _in_order(n, da, ds, problems) for n, da in found.items()}
     common = set.intersection(*(set(da.dims) for da in found.values()))
     layered: dict[str, xr.DataArray] = {}
     cut: dict[str, int] = {}
@@ -74,7 +76,7 @@ def standardise_forcing(ds: xr.Dataset) -> xr.Dataset:
         if layer is None:
             layered[name] = da
             continue
-        levels, mismatch = _model_levels(da, layer)
+        levels, mismatch = model_levels(da, layer)
         if mismatch is not None:
             problems[mismatch].append(name)
             continue
@@ -85,8 +87,8 @@ def standardise_forcing(ds: xr.Dataset) -> xr.Dataset:
         raise InputError(
             f"forcing that cannot be used: {_sentences(problems)}; needed are {MONTHS_PER_YEAR} "
             f'entries of {MONTH} (ds.groupby("time.month").mean("time") makes them) and '
-            f"{N_LAYERS} or {N_LAYERS_CLM5} CLM5 layers (regrid with "
-            "ds.interp(depth=xbinn.constants.NODE_DEPTH[:20]))"
+            f"{N_LAYERS} or {N_LAYERS_CLM5} CLM5 layers (xbinn.forcing.interpolate_layers(ds) "
+            "makes them of others)"
         )
     if cut:
         _log.info(
@@ -98,6 +100,18 @@ def standardise_forcing(ds: xr.Dataset) -> xr.Dataset:
     finished = {name: _finish(_TABLE[name], da, space) for name, da in converted.items()}
     # One coordinate for all: nodes a rounding apart would align to nothing.
     return xr.Dataset(finished, coords={DEPTH: _nodes().copy()})
+
+
+def _in_order(
+    name: str, da: xr.DataArray, ds: xr.Dataset, problems: defaultdict[str, list[str]]
+) -> xr.DataArray:
+    """Months from January on; what is wrong with them is added to ``problems``."""
+    axis = month_dim(da)
+    bounds = bounds_of(da[axis], ds) if axis is not None and axis in da.coords else None
+    ordered, problem = months_in_order(da, bounds)
+    if problem is not None:
+        problems[problem].append(name)
+    return ordered
 
 
 def _find_forcing(ds: xr.Dataset) -> dict[str, xr.DataArray]:
@@ -176,7 +190,7 @@ def _listed(dims: object) -> str:
     return ", ".join(map(str, dims)) if isinstance(dims, tuple | list) and dims else "none"
 
 
-def _model_levels(da: xr.DataArray, layer: str) -> tuple[np.ndarray, str | None]:
+def model_levels(da: xr.DataArray, layer: str) -> tuple[np.ndarray, str | None]:
     """Positions of the model's layers along ``layer``, or what is wrong with it."""
     first = np.arange(N_LAYERS)
     size = da.sizes[layer]
@@ -199,6 +213,7 @@ def _model_levels(da: xr.DataArray, layer: str) -> tuple[np.ndarray, str | None]
         nodes = nodes * factor + offset
     if size == 0:
         return first, f"{{has}} no levels of {layer}"
+    nodes = downwards(coordinate, nodes)
     apart = np.abs(nodes[:, None] - np.array(NODE_DEPTH[:N_LAYERS]))
     # NaN is no depth: it must not win the search for the nearest.
     apart = np.where(np.isnan(apart), np.inf, apart)
@@ -212,6 +227,14 @@ def _model_levels(da: xr.DataArray, layer: str) -> tuple[np.ndarray, str | None]
             f"{absent} m"
         )
     return levels, None
+
+
+def downwards(coordinate: xr.DataArray, nodes: np.ndarray) -> np.ndarray:
+    """Depths below the surface, of depths or of heights: those that no layer can have."""
+    heights = coordinate.attrs.get("positive") == "up" or (
+        bool((nodes < 0.0).any()) and not (nodes > 0.0).any()
+    )
+    return np.abs(nodes) if heights else nodes
 
 
 def _first_depths(depths: np.ndarray) -> str:

@@ -29,7 +29,7 @@ from xbinn.labels.neighbours import (
     lattice_of_cells,
 )
 from xbinn.labels.units import dequantify
-from xbinn.variables import DEPTH, DEPTH_ALIASES, FORCING, MONTH
+from xbinn.variables import DEPTH, DEPTH_ALIASES, FORCING, MONTH, MONTH_ALIASES
 
 BAD_COORDINATES: Final = "latitude or longitude missing or impossible"
 
@@ -71,7 +71,7 @@ def spatial_dims(ds: xr.Dataset) -> tuple[str, ...]:
 
     Without forcing that varies in space, the dimensions of all data variables but bounds count.
     """
-    other = {MONTH, DEPTH, *DEPTH_ALIASES}
+    other = {MONTH, *MONTH_ALIASES, DEPTH, *DEPTH_ALIASES}
     forcing = [name for v in FORCING for name in (v.name, *v.aliases) if name in ds.data_vars]
     bounds = {v.attrs.get("bounds") for v in ds.variables.values()}
 

@@ -155,8 +155,21 @@ def fit_sites(
             "validation_samples": int(prepared.held_out[used.site].sum()),
             "left_out": used.left_out,
             "overlapping_samples": used.overlapping,
+            "covariate_ranges": _ranges(used.numeric[~prepared.held_out], prepared.covariates),
         },
     )
+
+
+def _ranges(
+    numeric: np.ndarray,  # (site, covariate)
+    covariates: CovariateSpec,
+) -> dict[str, list[float]]:
+    """Least and greatest value of each numeric covariate that the network has seen."""
+    if not len(numeric):
+        return {}
+    ends = np.stack([numeric.min(axis=0), numeric.max(axis=0)], axis=1)
+    names = (name for name, _ in covariates.numeric)
+    return {name: [float(v) for v in pair] for name, pair in zip(names, ends, strict=True)}
 
 
 def learnt_noise(network: Network, prepared: Prepared, settings: FitSettings) -> ObservationNoise:

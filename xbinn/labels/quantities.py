@@ -1,0 +1,64 @@
+"""Results as quantities of pint, for those who go on calculating with units."""
+
+from typing import Any, Final
+
+import pint
+import pint_xarray  # noqa: F401  registers `.pint`
+import xarray as xr
+
+from xbinn.constants import DAYS_PER_YEAR, MONTHS_PER_YEAR
+from xbinn.labels.units import REGISTRY, parse
+from xbinn.variables import FLAG_NAMES
+
+
+def _registry() -> pint.UnitRegistry[Any]:
+    # Floating point, unlike the one that reads units: these numbers are calculated with.
+    registry: pint.UnitRegistry[Any] = pint.UnitRegistry(
+        force_ndarray_like=True, on_redefinition="ignore"
+    )
+    registry.define(f"year = {DAYS_PER_YEAR:g} * day = yr = a = y")
+    registry.define(f"month = year / {MONTHS_PER_YEAR} = month")
+    registry.define("@alias percent = pct")
+    return registry
+
+
+_REGISTRY: Final = _registry()
+
+
+def _unit(name: str, text: str) -> pint.Unit:
+    """Return the unit of a text as one of the registry."""
+    unit = _REGISTRY.Unit("")
+    for part, exponent in REGISTRY.Quantity(1, parse(text, name=name).unit).unit_items():
+        unit = unit * _REGISTRY.Unit(part) ** int(str(exponent))
+    return unit
+
+
+def quantified(result: xr.Dataset) -> xr.Dataset:
+    """Turn the variables of a result into quantities.
+
+    Parameters
+    ----------
+    result : Dataset
+        Of `predict` or `simulate`.
+
+    Returns
+    -------
+    Dataset
+        Each variable but flags as a pint quantity, lazy where it was. Coordinates stay plain. All
+        are of one registry, in which a year has 365 days.
+    """
+    units = {
+        name: _unit(str(name), str(da.attrs["units"]))
+        for name, da in result.data_vars.items()
+        if name not in FLAG_NAMES and "units" in da.attrs
+    }
+    bare = result.copy()
+    for name, variable in bare.variables.items():
+        # What is not named here is to stay plain, whatever its attributes say.
+        if name in units:
+            del variable.attrs["units"]
+    kept = {n: v.attrs.pop("units") for n, v in bare.variables.items() if "units" in v.attrs}
+    out: xr.Dataset = bare.pint.quantify(units, unit_registry=_REGISTRY)
+    for name, text in kept.items():
+        out[name].attrs["units"] = text
+    return out
