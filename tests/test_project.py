@@ -44,7 +44,7 @@ def test_import_loads_nothing_heavy() -> None:
     loaded = set(json.loads(ran.stdout))
     assert not loaded & {
         "torch", "dask", "distributed", "pint", "pint_xarray", "rioxarray", "rasterio",
-        "matplotlib", "scipy", "zarr",
+        "matplotlib", "scipy", "zarr", "numba",
     }  # fmt: skip
 
 

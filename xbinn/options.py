@@ -14,6 +14,7 @@ Split = Literal[
 Baseline = Literal["without_physics", "global_parameters", "clm5_defaults", "mean_profile"]
 OutputGroup = Literal["parameters", "processes", "soc"]
 Dtype = Literal["float32", "float64"]
+Kernels = Literal["auto", "eager", "numba"]
 
 HIDDEN: Final = (128, 128)
 DROPOUT: Final = 0.2

@@ -1,6 +1,6 @@
 """Columns to test the physics on: random, from the reference file, from the real data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from xbinn.constants import INTERFACE_DEPTH, MONTHS_PER_YEAR, N_INPUTS, N_LAYERS, NODE_DEPTH
 from xbinn.parameters import PARAMETER_NAMES, Prior, prior_bounds
 from xbinn.physics.forcing import Forcing
+from xbinn.physics.paths import VARIABLE
 from xbinn.physics.steady_state import Bedrock, SoilCarbonModel, SteadyState
 from xbinn.variables import INPUT_NAMES
 
@@ -21,6 +22,14 @@ REAL_VALUED = ("temperature", "water", "oxygen", "nitrogen", "inputs")
 
 DEGENERATE = 8
 """Column type of the reference file with an e-folding depth of 1 mm: underflow, not compared."""
+
+
+@pytest.fixture(scope="module", params=["eager", "numba"], autouse=True)
+def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Both ways to compute: whatever holds of the physics holds of both."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, request.param)
+        yield request.param
 
 
 @dataclass(frozen=True)

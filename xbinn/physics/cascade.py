@@ -61,7 +61,12 @@ def decomposition_rates(
     baseline = spread(turnover.to(soil.dtype), axis=1)
     scalar = [litter if pool in _NITROGEN_LIMITED else soil for pool in POOLS]
     rates = torch.stack([s * b for s, b in zip(scalar, baseline, strict=True)])
-    return rates.clamp_(min=torch.finfo(rates.dtype).tiny * _SUBNORMAL_RATE)
+    return rates.clamp_(min=least_rate(rates.dtype))
+
+
+def least_rate(dtype: torch.dtype) -> float:
+    """Return the least rate that can still be divided into transfers, in any unit of time."""
+    return torch.finfo(dtype).tiny * _SUBNORMAL_RATE
 
 
 def transfers(parameters: Tensor, dtype: torch.dtype) -> Transfers:

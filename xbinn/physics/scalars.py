@@ -8,6 +8,7 @@ Month m, layer j (Koven et al. 2013; Lawrence et al. 2018, chapter 21.5)::
 Products are averaged over the months, not means multiplied.
 """
 
+from types import ModuleType
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -21,6 +22,7 @@ from xbinn.constants import (
     REFERENCE_TEMPERATURE,
 )
 from xbinn.physics.column import layer_constant, ordered_sum, spread
+from xbinn.physics.paths import fused
 
 
 class AnnualScalars(NamedTuple):
@@ -56,10 +58,18 @@ def annual_scalars(
     """
     # In float64, as one rounding of ln(q10) is worth more than twelve of its uses.
     rate = (q10.double().log() / Q10_INTERVAL).to(temperature.dtype)
-    outputs = _AnnualScalars.apply(
-        temperature, water, oxygen, nitrogen, rate, w_scaling.to(water.dtype)
-    )
-    return AnnualScalars(*cast(tuple[Tensor, ...], outputs))
+    months = (temperature, water, oxygen, nitrogen)
+    controls = (rate, w_scaling.to(water.dtype))
+    compiled = None if any(t.requires_grad for t in months) else _compiled(months, controls)
+    function = _AnnualScalars.apply if compiled is None else compiled.annual_scalars
+    return AnnualScalars(*cast(tuple[Tensor, ...], function(*months, *controls)))
+
+
+def _compiled(months: tuple[Tensor, ...], controls: tuple[Tensor, ...]) -> ModuleType | None:
+    """The fused way, for columns in one axis, each with controls of its own."""
+    shapes = {t.shape for t in months}, {t.shape for t in controls}
+    wanted = {months[0].shape}, {months[0].shape[2:]}
+    return fused(*months, *controls) if shapes == wanted and controls[0].ndim == 1 else None
 
 
 class _AnnualScalars(torch.autograd.Function):

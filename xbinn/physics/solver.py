@@ -39,6 +39,7 @@ from xbinn.physics.blocks import (
 from xbinn.physics.cascade import Transfers, transferred_fraction
 from xbinn.physics.counting import note_solves
 from xbinn.physics.mixing import Mixing
+from xbinn.physics.paths import fused
 
 _N_SOIL = SOIL_POOLS.stop - SOIL_POOLS.start
 _N_LITTER = LITTER_POOLS.stop - LITTER_POOLS.start
@@ -60,9 +61,9 @@ def solve(
     Tensor
         Pools, (pool, layer, n) [gC m-3]; inf or NaN in columns that have no steady state.
     """
-    pools: Tensor = _Solve.apply(
-        rates, transfers.between, transfers.cwd_to_l2, mixing.lower, mixing.upper, inputs
-    )
+    arguments = (rates, *transfers, *mixing, inputs)
+    compiled = fused(*arguments)
+    pools: Tensor = _Solve.apply(*arguments) if compiled is None else compiled.solve(*arguments)
     return pools
 
 

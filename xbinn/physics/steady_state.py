@@ -7,23 +7,16 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from xbinn.constants import N_LAYERS, SOIL_POOLS
+from xbinn.constants import SOIL_POOLS
 from xbinn.errors import InputError
 from xbinn.options import Bedrock
 from xbinn.parameters import PARAMETERS, Parameter
-from xbinn.physics.cascade import (
-    Transfers,
-    decomposition_rates,
-    parameter,
-    transfers,
-    turnover_rates,
-)
+from xbinn.physics.assembly import assemble
+from xbinn.physics.cascade import Transfers, turnover_rates
 from xbinn.physics.column import ordered_sum, time_unit
 from xbinn.physics.columns import Columns, prepare_columns
 from xbinn.physics.forcing import Forcing
-from xbinn.physics.inputs import allocation, input_density
 from xbinn.physics.mixing import Mixing
-from xbinn.physics.scalars import AnnualScalars, annual_scalars, depth_scalar
 from xbinn.physics.solver import solve
 from xbinn.variables import FORCING_NAMES
 
@@ -159,78 +152,17 @@ class SoilCarbonModel:
 
     def solve(self, parameters: Tensor, columns: Columns) -> SteadyState:
         """Solve columns that have been prepared, (parameter, n); as `steady_state` does."""
-        forcing, layers, exists = columns.forcing, columns.layers, columns.exists
-        dtype = forcing.temperature.dtype
-        unit = time_unit(dtype)
-        mixing = columns.mixing(
-            parameter(parameters, "diffus"), parameter(parameters, "cryo"), unit=unit
-        )
-        scalars = annual_scalars(
-            forcing.temperature,
-            forcing.water,
-            forcing.oxygen,
-            forcing.nitrogen,
-            parameter(parameters, "q10"),
-            parameter(parameters, "w_scaling"),
-        )
-        depth = depth_scalar(parameter(parameters, "efolding"), dtype, unit=unit)
-        fraction = allocation(parameter(parameters, "beta"), layers, forcing.allocated)
-        inputs = input_density(forcing.inputs.to(dtype), fraction, unit=unit)
-
-        has_steady_state, soil_holds, litter_holds = _decided_by_climate(
-            scalars, exists, forcing, mixing
-        )
-        # Rows that hold nothing get the rate 1: k may be 0 there, and 0/0 is no pool.
-        soil = torch.where(soil_holds, scalars.soil * depth, 1.0)
-        litter = torch.where(litter_holds, scalars.litter * depth, 1.0)
-        turnover = turnover_rates(parameters)
-        rates = decomposition_rates(turnover, soil, litter)
-        moves = transfers(parameters, dtype)
-        pools = solve(rates, moves, mixing, inputs)
+        system, has_steady_state = assemble(parameters, columns)
+        pools = solve(system.rates, system.transfers, system.mixing, system.inputs)
         if not bool(has_steady_state.all()):
             pools = torch.where(has_steady_state, pools, torch.nan)
         return SteadyState(
             parameters=parameters,
             pools=pools,
             has_steady_state=has_steady_state,
-            layers=layers,
-            rates=rates,
-            turnover=turnover,
-            transfers=moves,
-            mixing=mixing,
-            modifier=scalars.temperature * scalars.water * depth * (1.0 / unit),
-            fraction=fraction,
-            inputs=inputs,
-            annual_input=ordered_sum(forcing.inputs),
-            time_unit=unit,
+            layers=columns.layers,
+            turnover=turnover_rates(parameters),
+            annual_input=ordered_sum(columns.forcing.inputs),
+            time_unit=time_unit(pools.dtype),
+            **system._asdict(),
         )
-
-
-def _decided_by_climate(
-    scalars: AnnualScalars, exists: Tensor, forcing: Forcing, mixing: Mixing
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Whether there is a steady state (n), and where soil and litter pools can hold carbon.
-
-    By the climate scalars alone, before anything can underflow: the same in every precision.
-    """
-    litter = (scalars.litter != 0.0) & exists
-    # Litter scalars are zero wherever soil scalars are: the common case needs no more.
-    if torch.equal(litter, exists):
-        return torch.ones_like(forcing.allocated), exists, exists
-    soil = (scalars.soil != 0.0) & exists
-    surface = torch.zeros_like(exists)
-    surface[0] = True
-    supplied = torch.where(forcing.allocated, exists, surface)
-    trapped = (supplied & ~litter).any(0) & (forcing.inputs > 0.0).any(0)
-    return ~trapped, _reached(soil, mixing), _reached(litter, mixing)
-
-
-def _reached(decomposes: Tensor, mixing: Mixing) -> Tensor:
-    """Layers from which mixing brings carbon to where it decomposes, (layer, n), boolean."""
-    reached = decomposes.clone()
-    downward, upward = mixing.upper > 0.0, mixing.lower > 0.0
-    for j in range(N_LAYERS - 2, -1, -1):
-        reached[j] |= reached[j + 1] & downward[j]
-    for j in range(1, N_LAYERS):
-        reached[j] |= reached[j - 1] & upward[j]
-    return reached

@@ -1,0 +1,186 @@
+"""Compiled kernels against the operations of torch that they are twins of."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from xbinn.constants import N_LAYERS
+from xbinn.physics import solver
+from xbinn.physics.cascade import Transfers
+from xbinn.physics.column import integrate
+from xbinn.physics.kernels.functions import exp, expm1
+from xbinn.physics.kernels.lanes import WIDTH, load, store
+from xbinn.physics.kernels.sweeps import Moves
+from xbinn.physics.mixing import Mixing
+from xbinn.physics.paths import VARIABLE
+from xbinn.physics.steady_state import BEDROCK, SoilCarbonModel
+
+NAMES = ("rates", "between", "cwd_to_l2", "lower", "upper", "inputs")
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-12}
+"""Of sums of terms of both signs; relative to the largest of their column."""
+
+
+@pytest.fixture(scope="module", params=[None], ids=["both"], autouse=True)
+def kernels():
+    """Take no side: each test here names its own."""
+
+
+@numba.njit
+def _exp(x, y):
+    for i in range(len(x)):
+        store(y, (i,), exp(load(x, (i,))))
+
+
+@numba.njit
+def _expm1(x, y):
+    for i in range(len(x)):
+        store(y, (i,), expm1(load(x, (i,))))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("compiled", "exact", "ulps"),
+    [pytest.param(_exp, np.exp, 2.0, id="exp"), pytest.param(_expm1, np.expm1, 4.0, id="expm1")],
+)
+def test_functions_to_the_last_places(compiled, exact, ulps, dtype):
+    most = np.log(np.finfo(dtype).max)
+    draws = np.random.default_rng(0).uniform(-1.2 * most, 1.02 * most, 4000)
+    draws[::4] *= 1e-2
+    draws[1::4] *= 1e-6
+    special = np.array([0.0, -0.0, np.inf, -np.inf, most, np.log(np.finfo(dtype).tiny), 1e-30, 1.0])
+    x = np.resize(np.concatenate((special, draws)), (500, WIDTH)).astype(dtype)
+    y = np.empty_like(x)
+    compiled(x, y)
+    with np.errstate(over="ignore"):
+        wide = exact(x.astype(np.longdouble))
+        expected = wide.astype(dtype)
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(y[~finite], expected[~finite])
+    error = np.abs(y[finite] - wide[finite]) / np.spacing(np.abs(expected[finite]))
+    assert error.max() <= ulps
+
+
+def test_functions_keep_nan_in_its_lane():
+    x = np.zeros((1, WIDTH))
+    x[0, 3] = np.nan
+    for compiled, otherwise in ((_exp, 1.0), (_expm1, 0.0)):
+        y = np.empty_like(x)
+        compiled(x, y)
+        assert np.isnan(y[0, 3])
+        np.testing.assert_array_equal(np.delete(y[0], 3), otherwise)
+
+
+def test_transfers_come_in_the_order_of_the_table():
+    from xbinn.parameters import TRANSFERS
+
+    assert Moves._fields == tuple(name for name, _, _ in TRANSFERS)
+
+
+def solved(values: list[Tensor]) -> dict[str, Tensor]:
+    """Pools, and elasticities of a sum of their logarithms to all arguments."""
+    leaves = [v.clone().requires_grad_() for v in values]
+    rates, between, cwd_to_l2, lower, upper, inputs = leaves
+    pools = solver.solve(rates, Transfers(between, cwd_to_l2), Mixing(lower, upper), inputs)
+    weight = torch.linspace(1.0, 2.0, pools[..., 0].numel(), dtype=pools.dtype)
+    (pools.log() * weight.reshape(*pools.shape[:2], 1)).sum().backward()
+    found = {name: leaf.grad * leaf.detach() for name, leaf in zip(NAMES, leaves, strict=True)}
+    return found | {"pools": pools.detach(), "way": type(pools.grad_fn).__name__}
+
+
+@pytest.fixture
+def arguments(draw):
+    """``arguments(n, dtype, bedrock)`` of the solve, in columns that hold carbon everywhere."""
+
+    def made(n: int, dtype: torch.dtype, bedrock: str = "closed") -> list[Tensor]:
+        columns = draw(n, seed=60).force(
+            nbedrock=torch.full((n,), N_LAYERS), allocated=torch.ones(n, dtype=torch.bool)
+        )
+        state = columns.change(efolding=0.9, w_scaling=1.0, beta=0.995).to(dtype).solve(bedrock)
+        return [state.rates, *state.transfers, *state.mixing, state.inputs]
+
+    return made
+
+
+@pytest.mark.parametrize("bedrock", BEDROCK)
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_solve_is_its_twin(arguments, dtype, bedrock, monkeypatch):
+    values = arguments(100, dtype, bedrock)
+    sides = {}
+    for way in ("eager", "numba"):
+        monkeypatch.setenv(VARIABLE, way)
+        sides[way] = solved(values)
+    assert sides["eager"].pop("way") == "_SolveBackward"
+    assert sides["numba"].pop("way") == "SolveBackward"
+    for name, actual in sides["numba"].items():
+        expected = sides["eager"][name]
+        largest = expected.abs().reshape(-1, expected.shape[-1]).amax(0)
+        assert bool(((actual - expected).abs() <= TOLERANCE[dtype] * largest).all()), name
+
+
+def everything(columns) -> dict[str, Tensor]:
+    """A steady state, and elasticities of the stocks to all parameters, by name."""
+    parameters = columns.parameters.clone().requires_grad_()
+    state = SoilCarbonModel().steady_state(parameters, columns.forcing)
+    stock = integrate(state.soc)[state.has_steady_state]
+    (stock.log().sum() + state.modifier.sum() + state.fraction.square().sum()).backward()
+    found = {"elasticities": parameters.grad * columns.parameters}
+    for name, value in vars(state).items():
+        parts = value if isinstance(value, tuple) else (value,)
+        found |= {f"{name} {i}": t.detach() for i, t in enumerate(parts) if isinstance(t, Tensor)}
+    return found
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_steady_state_is_its_twin(draw, dtype, monkeypatch):
+    """Permafrost, shallow bedrock, columns frozen all year and some without a steady state."""
+    columns = draw(200, seed=61)
+    water = columns.forcing.water.clone()
+    water[:, 3:, ::9] = 0.0
+    columns = columns.force(water=water).to(dtype)
+    sides = {}
+    for way in ("eager", "numba"):
+        monkeypatch.setenv(VARIABLE, way)
+        sides[way] = everything(columns)
+    steady = sides["eager"].pop("has_steady_state 0")
+    assert 0 < int(steady.sum()) < len(steady)
+    assert torch.equal(sides["numba"].pop("has_steady_state 0"), steady)
+    for name, expected in sides["eager"].items():
+        actual = sides["numba"][name]
+        assert actual.dtype == expected.dtype, name
+        assert torch.equal(actual.isnan(), expected.isnan()), name
+        largest = expected.abs().reshape(-1, expected.shape[-1]).amax(0)
+        close = (actual - expected).abs() <= TOLERANCE[dtype] * largest
+        assert bool((close | expected.isnan()).all()), name
+
+
+@pytest.mark.parametrize("n", [1, WIDTH - 1, WIDTH, WIDTH + 1, 3 * WIDTH - 1])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_no_lane_sees_another(arguments, n, dtype, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "numba")
+    values = arguments(3 * WIDTH, dtype)
+    whole = solved(values)
+    order = torch.randperm(3 * WIDTH, generator=torch.Generator().manual_seed(n))[:n]
+    part = solved([v[..., order] for v in values])
+    for name in ("pools", *NAMES):
+        assert torch.equal(part[name], whole[name][..., order]), name
+
+
+def test_threads_do_not_meet(arguments, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "numba")
+    cases = [arguments(n, torch.float64) for n in (5, 40, 77, 130)] * 3
+    expected = [solved(values)["pools"] for values in cases]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda values: solved(values)["pools"], cases))
+    assert all(map(torch.equal, found, expected))
+
+
+def test_memory_may_lie_anyhow(arguments, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "numba")
+    values = arguments(40, torch.float64)
+    scattered = [torch.repeat_interleave(v, 2, dim=-1)[..., ::2] for v in values]
+    assert not scattered[0].is_contiguous()
+    assert torch.equal(solved(scattered)["pools"], solved(values)["pools"])

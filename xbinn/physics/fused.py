@@ -1,0 +1,173 @@
+"""Kernels as operations that torch can differentiate: the twins of those in `xbinn.physics`.
+
+Needs numba; `xbinn.physics.paths` decides when it is used. Arguments and results are those of the
+twins, gradients those in rates, transfers, transport, inputs, scalars and parameters: a forcing
+that takes gradients itself goes the other way.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from xbinn.constants import N_INPUTS, N_POOLS
+from xbinn.parameters import PARAMETER_NAMES, TRANSFERS
+from xbinn.physics.counting import note_solves
+from xbinn.physics.inputs import CM_PER_M
+from xbinn.physics.kernels import assembling, months, solving
+
+_BETA = PARAMETER_NAMES.index("beta")
+_SCALARS = 4
+
+
+class Solve(torch.autograd.Function):
+    """The twin of the structured solve in `xbinn.physics.solver`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rates: Tensor,  # (pool, layer, n)
+        between: Tensor,  # (transfer, n)
+        cwd_to_l2: Tensor,  # (n)
+        lower: Tensor,  # (layer, n)
+        upper: Tensor,  # (layer, n)
+        inputs: Tensor,  # (4, layer, n)
+    ) -> Tensor:
+        """Solve for the pools, (pool, layer, n)."""
+        note_solves(forward=rates.shape[-1])
+        pools = rates.new_empty(rates.shape)
+        given = (rates, between, cwd_to_l2, lower, upper)
+        solving.solve(*map(_rows, (*given, inputs, pools)))
+        ctx.save_for_backward(*given, inputs[0], pools)
+        return pools
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Solve the transposed system for the gradients of all arguments."""
+        note_solves(transposed=gradient.shape[-1])
+        *given, debris, pools = ctx.saved_tensors
+        found = [t.new_empty(t.shape) for t in given]
+        found.append(debris.new_empty((N_INPUTS, *debris.shape)))
+        solving.solve_adjoint(*map(_rows, (*given, debris, pools, gradient, *found)))
+        return _wanted(ctx, *found)
+
+
+class AnnualScalars(torch.autograd.Function):
+    """The twin of the annual means in `xbinn.physics.scalars`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        temperature: Tensor,  # (month, layer, n)
+        water: Tensor,  # (month, layer, n)
+        oxygen: Tensor,  # (month, layer, n)
+        nitrogen: Tensor,  # (month, layer, n)
+        rate: Tensor,  # (n)
+        w_scaling: Tensor,  # (n)
+    ) -> tuple[Tensor, ...]:
+        """Average the months, four times (layer, n)."""
+        given = (temperature, water, oxygen, nitrogen, torch.stack((rate, w_scaling)))
+        means = temperature.new_empty((_SCALARS, *temperature.shape[1:]))
+        months.annual_means(*map(_rows, (*given, means)))
+        ctx.save_for_backward(*given)
+        return means.unbind(0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the last two arguments."""
+        controls = ctx.saved_tensors[-1]
+        found = torch.zeros_like(controls)
+        by_means = torch.stack(gradients)
+        months.annual_means_adjoint(*map(_rows, (*ctx.saved_tensors, by_means, found)))
+        return _wanted(ctx, None, None, None, None, *found.unbind(0))
+
+
+class Assemble(torch.autograd.Function):
+    """The twin of the assembly in `xbinn.physics.assembly`, with a closed boundary at bedrock."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        parameters: Tensor,  # (parameter, n)
+        soil: Tensor,  # (layer, n), annual scalar as the next three
+        litter: Tensor,  # (layer, n)
+        temperature: Tensor,  # (layer, n)
+        water: Tensor,  # (layer, n)
+        soil_holds: Tensor,  # (layer, n), boolean
+        litter_holds: Tensor,  # (layer, n), boolean
+        exists: Tensor,  # (layer, n), boolean
+        allocated: Tensor,  # (n), boolean
+        bottom: Tensor,  # (n), float64
+        bioturbation: Tensor,  # (layer, n)
+        cryoturbation: Tensor,  # (layer, n)
+        supplied: Tensor,  # (4, n)
+        unit: float,
+        least: float,
+    ) -> tuple[Tensor, ...]:
+        """Form rates, between, cwd_to_l2, lower, upper, inputs, modifier and fraction."""
+        double = parameters.double()
+        decay = double[_BETA].log() * CM_PER_M
+        columns = (soil_holds, litter_holds, exists, allocated, bottom, bioturbation, cryoturbation)
+        given = (double, decay, soil, litter, temperature, water, *columns, supplied)
+        layer, n = soil.shape
+        found = (
+            soil.new_empty((N_POOLS, layer, n)),
+            soil.new_empty((len(TRANSFERS), n)),
+            soil.new_empty(n),
+            soil.new_empty((layer, n)),
+            soil.new_empty((layer, n)),
+            soil.new_empty((N_INPUTS, layer, n)),
+            soil.new_empty((layer, n)),
+            double.new_empty((layer, n)),
+        )
+        assembling.assemble(*map(_rows, given), unit, least, *map(_rows, found))
+        ctx.save_for_backward(*given)
+        ctx.scalars = (unit, least)
+        ctx.dtype = parameters.dtype
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the parameters and of the annual scalars."""
+        given = ctx.saved_tensors
+        double, soil = given[0], given[2]
+        by_means = soil.new_empty((_SCALARS, *soil.shape))
+        by_parameters = double.new_empty(double.shape)
+        arrays = map(_rows, (*gradients, by_means, by_parameters))
+        assembling.assemble_adjoint(*map(_rows, given), *ctx.scalars, *arrays)
+        found = (by_parameters.to(ctx.dtype), *by_means.unbind(0))
+        return _wanted(ctx, *found, *[None] * (len(ctx.needs_input_grad) - len(found)))
+
+
+def solve(*arguments: Tensor) -> Tensor:
+    """Call `Solve`."""
+    pools: Tensor = Solve.apply(*arguments)
+    return pools
+
+
+def annual_scalars(*arguments: Tensor) -> tuple[Tensor, ...]:
+    """Call `AnnualScalars`."""
+    means: tuple[Tensor, ...] = AnnualScalars.apply(*arguments)
+    return means
+
+
+def assemble(*arguments: Tensor | float) -> tuple[Tensor, ...]:
+    """Call `Assemble`."""
+    assembled: tuple[Tensor, ...] = Assemble.apply(*arguments)
+    return assembled
+
+
+def _rows(t: Tensor) -> np.ndarray:
+    """Memory of (..., n) as (row, n); of a copy where it does not lie in one piece."""
+    return t.detach().contiguous().reshape(-1, t.shape[-1]).numpy()
+
+
+def _wanted(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+    """Gradients of those arguments that take any."""
+    pairs = zip(gradients, ctx.needs_input_grad, strict=True)
+    return tuple(gradient if wanted else None for gradient, wanted in pairs)

@@ -1,0 +1,90 @@
+"""Which way the physics is computed: operations of torch, or compiled kernels.
+
+The kernels need numba, tensors on the CPU and one of the two precisions they are written for.
+Wherever one of these is missing the operations of torch do the same.
+"""
+
+import logging
+import os
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Final, get_args
+
+import torch
+from torch import Tensor
+
+from xbinn.errors import InputError
+from xbinn.options import Kernels
+
+VARIABLE: Final = "XBINN_KERNELS"
+"""Environment variable that chooses for a process and for the workers that it starts."""
+
+_CHOICES: Final[tuple[Kernels, ...]] = get_args(Kernels)
+_PRECISIONS: Final = (torch.float32, torch.float64)
+_PLAIN: Final = (Tensor, torch.nn.Parameter)
+_LOG: Final = logging.getLogger(__name__)
+
+
+def chosen() -> Kernels:
+    """Return what the environment asks for.
+
+    Raises
+    ------
+    InputError
+        If it is not known.
+    """
+    name = os.environ.get(VARIABLE) or "auto"
+    for choice in _CHOICES:
+        if name == choice:
+            return choice
+    raise InputError(
+        f"{VARIABLE}={name!r} is not known: set it to one of {', '.join(map(repr, _CHOICES))}, "
+        "or unset it for 'auto'"
+    )
+
+
+def fused(*tensors: Tensor) -> ModuleType | None:
+    """Return `xbinn.physics.fused` if it can compute with these tensors, or None.
+
+    Parameters
+    ----------
+    *tensors : Tensor
+        (..., n), the same n; of one dtype, or there is no fused way.
+
+    Raises
+    ------
+    InputError
+        If the environment asks for something unknown, or for kernels that cannot be had.
+    """
+    choice = chosen()
+    same = len({t.dtype for t in tensors}) == 1
+    if choice == "eager" or not same or not all(map(_suits, tensors)):
+        return None
+    module, problem = _kernels()
+    if module is None and choice == "numba":
+        raise InputError(
+            f"{VARIABLE}='numba', but the kernels cannot be loaded ({problem}): "
+            "pip install 'xbinn[fast]', or set it to 'auto'"
+        )
+    return module
+
+
+def _suits(tensor: Tensor) -> bool:
+    return (
+        type(tensor) in _PLAIN
+        and tensor.device.type == "cpu"
+        and tensor.dtype in _PRECISIONS
+        and tensor.shape[-1] > 0
+    )
+
+
+@cache
+def _kernels() -> tuple[ModuleType | None, str]:
+    """Load the kernels once, or say why they cannot be."""
+    try:
+        return import_module("xbinn.physics.fused"), ""
+    except ImportError as error:
+        # numba also refuses versions of numpy that it does not know.
+        _LOG.info("operations of torch take the place of compiled kernels: %s", error)
+        return None, str(error)
