@@ -6,7 +6,7 @@ Behind the last column of a batch the remaining lanes repeat it.
 import numpy as np
 
 from xbinn.physics.kernels.compiling import inlined
-from xbinn.physics.kernels.lanes import WIDTH
+from xbinn.physics.kernels.lanes import WIDTH, load, store
 
 
 @inlined
@@ -21,8 +21,7 @@ def take(
     n = given.shape[1]
     if at + WIDTH <= n:
         for row in range(len(rows)):
-            for lane in range(WIDTH):
-                rows[row, lane] = given[first + step * row, at + lane]
+            store(rows, (row,), load(given, (first + step * row, at)))
     else:
         for row in range(len(rows)):
             for lane in range(WIDTH):
@@ -41,8 +40,7 @@ def put(
     n = result.shape[1]
     if at + WIDTH <= n:
         for row in range(len(rows)):
-            for lane in range(WIDTH):
-                result[first + step * row, at + lane] = rows[row, lane]
+            store(result, (first + step * row, at), load(rows, (row,)))
     else:
         for row in range(len(rows)):
             for lane in range(n - at):

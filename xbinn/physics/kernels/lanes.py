@@ -139,14 +139,15 @@ def _pointer(
 ) -> tuple[Any, int]:
     """Address of a row as a vector, and its alignment; the first arguments are array and index.
 
-    ``row`` goes behind the indices given.
+    ``row`` goes behind the indices given, and the first lane where none is named.
     """
     array = context.make_array(sig.args[0])(context, builder, args[0])
     index = [
         context.cast(builder, value, given, types.intp)
         for value, given in zip(cgutils.unpack_tuple(builder, args[1]), sig.args[1], strict=True)
     ]
-    index += [context.get_constant(types.intp, i) for i in (*row, 0)]
+    named = len(index) + len(row) == sig.args[0].ndim
+    index += [context.get_constant(types.intp, i) for i in (row if named else (*row, 0))]
     address = cgutils.get_item_pointer(context, builder, sig.args[0], array, index)
     element = sig.args[0].dtype
     kept = ir.IntType(8) if element == types.boolean else _ELEMENTS[element]
@@ -160,7 +161,7 @@ def _size(element: Any) -> int:
 
 @intrinsic
 def load(typingctx: Any, array: Any, index: Any) -> Any:
-    """Read the row ``index``, a tuple."""
+    """Read the row ``index``, a tuple; or as many numbers from the one on that it names."""
     lanes = LanesType(array.dtype)
 
     def build(context: Any, builder: Any, sig: Any, args: tuple[Any, ...]) -> Any:
@@ -175,12 +176,15 @@ def load(typingctx: Any, array: Any, index: Any) -> Any:
 
 @intrinsic
 def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """Write the row ``index``; a number is written to all lanes."""
+    """Write as `load` reads; a number is written to all lanes."""
     lanes = LanesType(array.dtype)
 
     def build(context: Any, builder: Any, sig: Any, args: tuple[Any, ...]) -> Any:
         address, align = _pointer(context, builder, sig, args)
-        builder.store(args[2], address, align=align)
+        values = args[2]
+        if array.dtype == types.boolean:
+            values = builder.zext(values, ir.VectorType(ir.IntType(8), WIDTH))
+        builder.store(values, address, align=align)
         return context.get_dummy_value()
 
     return types.void(array, index, lanes), build
