@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xbinn.errors import ParameterError
 from xbinn.parameters import PARAMETER_NAMES, PARAMETERS, Parameter
+from xbinn.physics.columns import Columns
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.steady_state import SoilCarbonModel, SteadyState
 
@@ -21,14 +22,14 @@ class KnownForcing:
 
     Attributes
     ----------
-    forcing : Forcing
+    forcing : Forcing or Columns
         Batch (n,).
     parameters : Tensor
         (parameter, n), all of the table, physical units. Those that are not known are not looked
         at.
     """
 
-    forcing: Forcing
+    forcing: Forcing | Columns
     parameters: Tensor
 
     def select(self, index: Tensor) -> "KnownForcing":

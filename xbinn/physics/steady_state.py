@@ -126,22 +126,24 @@ class SoilCarbonModel:
         """Names of the forcing variables it needs."""
         return FORCING_NAMES
 
-    def steady_state(self, parameters: Tensor, forcing: Forcing) -> SteadyState:
+    def steady_state(self, parameters: Tensor, forcing: Forcing | Columns) -> SteadyState:
         """Solve for the pools.
 
         Parameters
         ----------
         parameters : Tensor
             (parameter, *batch), physical units, in the order of `xbinn.parameters.PARAMETERS`.
-        forcing : Forcing
-            With the same batch shape. Its dtype is the dtype of the solve; parameters may be of
-            a higher precision, which is used where they enter.
+        forcing : Forcing or Columns
+            With the same batch shape; columns as this model prepares them. Its dtype is the dtype
+            of the solve; parameters may be of a higher precision, which is used where they enter.
 
         Returns
         -------
         SteadyState
             The result of a column never depends on its neighbours in the batch.
         """
+        if isinstance(forcing, Columns):
+            return self.solve(parameters, forcing)
         batch = forcing.batch_shape
         flat = parameters.reshape(len(PARAMETERS), batch.numel())
         return self.solve(flat, self.prepare(forcing.flatten())).unflatten(batch)

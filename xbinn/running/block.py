@@ -21,6 +21,7 @@ from xbinn.options import Bedrock
 from xbinn.parameters import PARAMETER_NAMES
 from xbinn.physics import processes as diagnostics
 from xbinn.physics.column import layer_mask, ordered_sum, weighted_sum
+from xbinn.physics.columns import Columns
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.steady_state import SoilCarbonModel, SteadyState
 from xbinn.running.device import Cells, choose_device, within_memory
@@ -82,6 +83,7 @@ def predict_block(
     where = choose_device(device)
     predictor = load_cached(model, where)
     block = Block(arrays, names, space, predictor.bedrock)
+    process = SoilCarbonModel(predictor.bedrock)
     spec = predictor.covariates
     numeric = block.stack([n for n, _ in spec.numeric], np.dtype(np.float32))
     categorical = block.stack([n for n, _ in spec.categorical], np.dtype(np.int64))
@@ -90,7 +92,7 @@ def predict_block(
     posterior = layout.posterior
     n_draws = len(predictor.networks) if posterior is None else posterior.samples
 
-    def draw(number: int, covariates: tuple[Tensor, Tensor], forcing: Forcing) -> np.ndarray:
+    def draw(number: int, covariates: tuple[Tensor, Tensor], columns: Columns) -> np.ndarray:
         """Pack one draw: a member, or a sample of the posterior."""
         network = predictor.networks[number % len(predictor.networks)]
         with (
@@ -101,21 +103,22 @@ def predict_block(
             unit = network.encoder(*covariates)
         # Rounded as they are returned: simulate gives the same SOC for them.
         parameters = network.physical(unit).to(getattr(torch, dtype)).double()
-        state = network.process.steady_state(parameters, forcing)
+        state = network.process.steady_state(parameters, columns)
         return pack(parameters, state, layout.one_draw)
 
     def solve(cells: Cells) -> np.ndarray:
-        forcing = block.forcing(cells, getattr(torch, dtype), where)
+        # What the forcing alone decides is the same for all draws.
+        columns = process.prepare(block.forcing(cells, getattr(torch, dtype), where))
         covariates = (
             as_tensor(np.ascontiguousarray(numeric[:, cells].T), torch.float64, where),
             as_tensor(np.ascontiguousarray(categorical[:, cells].T), None, where),
         )
         if n_draws == 1 and posterior is None:
-            return draw(0, covariates, forcing)
+            return draw(0, covariates, columns)
         n_cells = len(covariates[0])
         draws = np.empty((n_draws, layout.one_draw.n_channels, n_cells), dtype)
         for number in range(n_draws):
-            draws[number] = draw(number, covariates, forcing)
+            draws[number] = draw(number, covariates, columns)
         return sum_up(draws, layout, predictor.noise)
 
     with torch.inference_mode():

@@ -21,11 +21,11 @@ from xbinn.learning.noise import ObservationNoise
 from xbinn.learning.posterior import sample_dropout
 from xbinn.options import Bedrock
 from xbinn.parameters import Prior
-from xbinn.physics.forcing import Forcing
+from xbinn.physics.columns import Columns
 from xbinn.physics.steady_state import SoilCarbonModel, SteadyState
 from xbinn.running import artefact
 
-Network = BINN[Forcing, SteadyState]
+Network = BINN[Columns, SteadyState]
 
 _CACHED_MODELS: Final = 4
 _MEMBER: Final = "members."

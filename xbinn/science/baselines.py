@@ -22,7 +22,7 @@ from xbinn.learning.model import BINN
 from xbinn.learning.observation import observe
 from xbinn.learning.training import Progress, modelled_samples
 from xbinn.parameters import N_PARAMETERS, PARAMETER_NAMES
-from xbinn.physics.forcing import Forcing
+from xbinn.physics.columns import Columns
 from xbinn.physics.steady_state import SoilCarbonModel
 from xbinn.running.predictor import Network
 from xbinn.science.ensemble import member_settings
@@ -79,7 +79,7 @@ class FreeProfile:
         bounds = (self.middle - _LOG_SOC_REACH, self.middle + _LOG_SOC_REACH)
         return tuple(SocLayer(f"soc_layer_{j + 1}", {"free": bounds}) for j in range(N_LAYERS))
 
-    def steady_state(self, parameters: Tensor, forcing: Forcing) -> FreeState:
+    def steady_state(self, parameters: Tensor, forcing: Columns) -> FreeState:
         """Return exp of the parameters, (layer, *batch); forcing is not looked at."""
         return FreeState(parameters.exp() / KG_PER_G)
 
@@ -166,7 +166,7 @@ def mean_profile(
 
 
 def _trained(
-    network: BINN[Forcing, Any],
+    network: BINN[Columns, Any],
     training: Prepared,
     test: Sites,
     settings: FitSettings,

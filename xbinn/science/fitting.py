@@ -25,7 +25,7 @@ from xbinn.learning.training import (
 from xbinn.model import Model
 from xbinn.options import Bedrock
 from xbinn.parameters import N_PARAMETERS, Prior, prior_bounds
-from xbinn.physics.forcing import Forcing
+from xbinn.physics.columns import Columns
 from xbinn.physics.steady_state import SoilCarbonModel
 from xbinn.running.predictor import Network, Predictor, for_inference
 from xbinn.running.tensors import as_tensor, pack_forcing
@@ -76,7 +76,7 @@ def encoder_config(
 
 
 def train_network(
-    network: BINN[Forcing, StateT],
+    network: BINN[Columns, StateT],
     prepared: Prepared,
     settings: FitSettings,
     *,
@@ -276,8 +276,11 @@ def recoded(sites: Sites, before: CovariateSpec, after: CovariateSpec) -> Sites:
 
 def training_data(
     sites: Sites, bedrock: Bedrock, observation: str, dtype: torch.dtype, device: torch.device
-) -> TrainingData[Forcing]:
-    """Tensors of sites and samples; weights of samples only where any differs from the others."""
+) -> TrainingData[Columns]:
+    """Tensors of sites and samples; weights of samples only where any differs from the others.
+
+    What the forcing alone decides is worked out here, once for all batches and epochs.
+    """
     weights, _ = _operator(sites, bedrock, observation)
     # Relative to the greatest, so that tiny and huge weights survive float32.
     relative = sites.weight / sites.weight.max()
@@ -285,7 +288,9 @@ def training_data(
     return TrainingData(
         numeric=as_tensor(sites.numeric, dtype, device),
         categorical=as_tensor(sites.categorical, torch.int64, device),
-        forcing=pack_forcing(sites.forcing, dtype=dtype, device=device),
+        forcing=SoilCarbonModel(bedrock).prepare(
+            pack_forcing(sites.forcing, dtype=dtype, device=device)
+        ),
         site=as_tensor(sites.site, torch.int64, device),
         weights=weights.to(device=device, dtype=dtype),
         observed=as_tensor(sites.soc, dtype, device),

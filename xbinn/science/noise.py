@@ -14,7 +14,7 @@ from xbinn.learning.noise import ObservationNoise, learn_noise
 from xbinn.learning.posterior import drawing, has_dropout
 from xbinn.learning.threads import one_thread
 from xbinn.learning.training import TrainingData, modelled_samples
-from xbinn.physics.forcing import Forcing
+from xbinn.physics.columns import Columns
 from xbinn.running.layout import Posterior
 from xbinn.running.predictor import Network, for_inference
 
@@ -23,7 +23,7 @@ DRAWS: Final = 16
 
 
 def draw_samples(
-    networks: Sequence[Network], data: TrainingData[Forcing], posterior: Posterior
+    networks: Sequence[Network], data: TrainingData[Columns], posterior: Posterior
 ) -> Tensor:
     """Draw the posterior at the sites of samples, as `xbinn.predict` does, (draw, sample) [kg m-3].
 
@@ -52,7 +52,7 @@ def middle_depth(sites: Sites) -> Tensor:
     return torch.from_numpy(0.5 * (sites.top + sites.bottom).astype(np.float64))
 
 
-def noise_of(network: Network, data: TrainingData[Forcing], depth: Tensor) -> ObservationNoise:
+def noise_of(network: Network, data: TrainingData[Columns], depth: Tensor) -> ObservationNoise:
     """Learn the noise about a network on samples, under draws of its dropout.
 
     Parameters
