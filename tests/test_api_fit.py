@@ -16,6 +16,7 @@ from xbinn.errors import (
     TrainingError,
 )
 from xbinn.parameters import PARAMETER_NAMES
+from xbinn.physics import steady_state
 from xbinn.science.fitting import modelled_soc
 from xbinn.testing import small_grid, small_profiles
 from xbinn.variables import Status
@@ -91,6 +92,23 @@ def test_equal_seeds_give_equal_models_and_leave_no_trace(grid, profiles, model)
     assert again.sha256 == model.sha256
     torch.rand(3)
     assert xbinn.fit(grid, profiles, **QUICK).sha256 == model.sha256
+
+
+def test_what_the_forcing_decides_is_worked_out_once(grid, profiles, monkeypatch):
+    prepared = []
+    worked_out = steady_state.prepare_columns
+
+    def count(forcing, bedrock):
+        prepared.append(forcing.batch_shape)
+        return worked_out(forcing, bedrock)
+
+    monkeypatch.setattr(steady_state, "prepare_columns", count)
+    counts = []
+    for epochs in (1, 3):
+        prepared.clear()
+        xbinn.fit(grid, profiles, epochs=epochs, seed=0)
+        counts.append(len(prepared))
+    assert counts[0] == counts[1] > 0
 
 
 def test_other_seeds_give_other_models(grid, profiles, model):

@@ -91,6 +91,24 @@ def test_layout_of_the_parameters_does_not_matter(draw, bedrock):
     assert torch.equal(model.steady_state(batch_first, columns.forcing).pools, expected)
 
 
+@pytest.mark.parametrize("bedrock", BEDROCK)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_columns_made_ready_give_the_same(draw, dtype, bedrock):
+    """Whether before a batch is picked, as in training, or after."""
+    columns = draw(41, seed=23).to(dtype)
+    model = SoilCarbonModel(bedrock)
+    ready = model.prepare(columns.forcing)
+    picked = torch.tensor([40, 3, 3, 17])
+    for index in (torch.arange(41), picked):
+        part = columns.select(index)
+        actual = model.steady_state(part.parameters, ready.select(index))
+        expected = part.solve(bedrock)
+        assert_same_bits(
+            {"pools": actual.pools, "has": actual.has_steady_state},
+            {"pools": expected.pools, "has": expected.has_steady_state},
+        )
+
+
 def shaped(columns, batch: tuple[int, ...]):
     fields_ = {
         name: value.reshape((*value.shape[:-1], *batch))
