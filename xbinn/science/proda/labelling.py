@@ -12,7 +12,7 @@ from xbinn.labels.sites import describe_left_out
 from xbinn.parameters import PARAMETER_NAMES, prior_bounds
 from xbinn.science.proda.batch import Task
 from xbinn.science.proda.gathering import Profiles
-from xbinn.science.proda.sampler import SAMPLERS
+from xbinn.science.proda.sampler import ANNEALING, KERNELS
 from xbinn.variables import PROFILE, SAMPLE
 
 
@@ -47,7 +47,7 @@ def label(
     data["converged"] = (PROFILE, joined("converged"), _about("whether all chains have converged"))
     data["steps"] = (PROFILE, joined("steps"), _about("steps of each chain behind the warm-up"))
     solves = joined("evaluations")
-    none, gradient = np.zeros_like(solves), SAMPLERS[task.sampler]().uses_gradient
+    none, gradient = np.zeros_like(solves), KERNELS[task.sampler]().uses_gradient
     data["forward_solves"] = (
         PROFILE,
         none if gradient else solves,
@@ -63,7 +63,7 @@ def label(
         data["parameter_samples"] = (
             (PROFILE, "chain", "draw", "parameter"),
             (low + span * joined("draws")),
-            {"long_name": "draws from the posterior, units as those of each parameter"},
+            {"long_name": "draws of the chains, units as those of each parameter"},
         )
     placed = standardise_profiles(profiles).isel({PROFILE: found.profile})
     coords = {str(n): c.variable for n, c in placed.coords.items() if c.dims == (PROFILE,)}
@@ -78,13 +78,21 @@ def label(
             "parameter": list(PARAMETER_NAMES),
         },
     )
+    annealed = task.sampler == ANNEALING
+    if annealed:
+        for spread in (
+            f"{name}_{what}" for name in PARAMETER_NAMES for what in ("std", "quantile")
+        ):
+            result[spread].attrs["comment"] = "how far annealed chains wandered: of no posterior"
+    what = "Annealed (published), not a posterior: " if annealed else "Posterior of "
     result.attrs = {
-        "title": "Posterior of biogeochemical parameters, profile by profile",
-        "source": f"xbinn {version('xbinn')}, PRODA, {task.sampler} sampler, prior {task.prior}, "
+        "title": f"{what}biogeochemical parameters, profile by profile",
+        "source": f"xbinn {version('xbinn')}, PRODA, {task.sampler} steps, prior {task.prior}, "
         f"bedrock {task.bedrock}, likelihood {task.likelihood}",
         "prior": task.prior,
         "bedrock": task.bedrock,
         "likelihood": task.likelihood,
+        "sampler": task.sampler,
         "chains": task.plan.chains,
         "warmup": task.plan.warmup,
         "seed": str(task.seed),

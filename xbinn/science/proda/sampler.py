@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xbinn.science.proda.annealing import Annealing
 from xbinn.science.proda.diagnostics import diagnose
 from xbinn.science.proda.evolution import Evolution
 from xbinn.science.proda.hamiltonian import Hamiltonian
@@ -23,6 +24,9 @@ SAMPLERS: Final[dict[str, Callable[[], Kernel]]] = {
     "metropolis": Metropolis,
     "evolution": Evolution,
 }
+ANNEALING: Final = "annealing"
+"""What takes the place of a sampler under ``published=True``."""
+KERNELS: Final[dict[str, Callable[[], Kernel]]] = {**SAMPLERS, ANNEALING: Annealing}
 
 
 @dataclass(frozen=True)
