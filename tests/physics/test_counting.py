@@ -4,7 +4,7 @@ import threading
 
 import torch
 
-from xbinn.physics.counting import count_solves, note_solves
+from xbinn.physics.counting import SolveCount, count_solves, note_elsewhere, note_solves
 from xbinn.physics.steady_state import SoilCarbonModel
 
 
@@ -32,3 +32,12 @@ def test_counts_nest_and_see_other_threads():
             pass
         note_solves(forward=1)
     assert (outer.forward, inner.forward) == (1, 0)
+
+
+def test_what_another_process_counted_is_added_once():
+    with count_solves() as count:
+        note_elsewhere(SolveCount(5, 4, "another"))
+        with count_solves() as here:
+            note_solves(forward=1)
+        note_elsewhere(here)  # counted when it happened
+    assert (count.forward, count.transposed) == (6, 4)

@@ -1,18 +1,22 @@
 """Retrieval: posteriors with a known answer, pchip, labels, resuming, and what is refused."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from distributed import Client, LocalCluster
 from scipy.interpolate import PchipInterpolator
 from scipy.stats import kstest
 
 from xbinn.constants import NODE_DEPTH
 from xbinn.errors import InputError, JobError
 from xbinn.parameters import PARAMETER_NAMES, prior_bounds
+from xbinn.physics.counting import count_solves
 from xbinn.science.proda import retrieve
+from xbinn.science.proda.annealing import Annealing, annealed
 from xbinn.science.proda.diagnostics import diagnose
 from xbinn.science.proda.pchip import pchip
 from xbinn.science.proda.sampler import SAMPLERS, Plan, run_chains
@@ -61,6 +65,32 @@ def test_samplers_draw_from_a_posterior_that_is_known(name, precision):
         error = 5.0 / np.sqrt(np.minimum(chains.ess, away[..., 0].size))
         assert (np.abs(away.mean(axis=(0, 1))) < error * scale).all()
         assert (np.abs(away.std(axis=(0, 1)) / scale - 1.0) < error).all()
+
+
+def test_published_acceptance_anneals_and_its_spread_is_no_posterior():
+    """Far from the bounds draws have the variance of the posterior over ln(i + 2)."""
+    steps, precision = 6000, 60.0
+    plan = Plan(3, 1000, steps, steps, 1.05, 1.0)
+    seen = torch.tensor([-0.4, 0.0, 0.5], dtype=torch.float64)
+    found = run_chains(
+        Gaussian(seen, precision), Annealing(), plan, seed=0, keys=[0, 1, 2], device=CPU
+    )
+    for chains, at in zip(found, seen.tolist(), strict=True):
+        first = torch.special.ndtri(torch.from_numpy(chains.unit[..., 0]).double())
+        assert float(first.mean()) == pytest.approx(at, abs=0.03)  # the optimum, not drawn to 0
+        colder = float(first.std()) * np.sqrt(1.0 + precision)
+        # The mean of ln(i + 2) over these steps is 8.2; 3 x 240 correlated draws.
+        assert colder == pytest.approx(1.0 / np.sqrt(8.2), rel=0.3)
+        flat = chains.unit[..., 1:]  # where nothing is known every step is taken
+        assert flat.min() < 0.1
+        assert flat.max() > 0.9
+
+
+def test_published_acceptance_is_that_of_the_codes():
+    rise = torch.tensor([-1.0, 0.0, 0.5, torch.inf, torch.nan], dtype=torch.float64)
+    for step in (0, 7, 70_000):
+        expected = [1.0, 1.0, (step + 2) ** -0.5, 0.0, 0.0]
+        np.testing.assert_allclose(annealed(rise, step), expected, rtol=1e-12)
 
 
 def test_prior_only_runs_return_the_uniform_prior():
@@ -122,9 +152,42 @@ def test_everything_is_labelled_and_within_the_prior(found):
     assert (found["steps"] == 12).all()
 
 
+def test_published_retrieval_says_that_it_is_no_posterior(data):
+    short = {"steps": 100, "max_steps": 100, "warmup": 20, "seed": 1, "device": "cpu"}
+    grid, profiles = data
+    whole = retrieve(grid, profiles, published=True, likelihood="published", chains=3, **short)
+    one = profiles.isel(profile=[2])
+    alone = retrieve(grid, one, published=True, likelihood="published", chains=3, **short)
+    np.testing.assert_array_equal(alone["q10"], whole["q10"][[2]])
+    assert "not a posterior" in whole.attrs["title"]
+    assert "no posterior" in whole["q10_std"].attrs["comment"]
+    assert (whole["forward_solves"] == 3 * (1 + 120)).all()
+    low, high = prior_bounds("proda")[PARAMETER_NAMES.index("q10")]
+    assert ((whole["q10"] > low) & (whole["q10"] < high)).all()
+    other = retrieve(grid, one, published=True, chains=3, **short)
+    assert not np.array_equal(other["q10"], alone["q10"])  # either likelihood is annealed
+
+
 def test_equal_seeds_give_equal_chains_in_batches_of_any_size(data, found):
     again = retrieve(*data, samples=True, batch_size=2, **SHORT)
     xr.testing.assert_identical(again.drop_attrs(deep=False), found.drop_attrs(deep=False))
+
+
+def test_batches_on_a_cluster_are_the_same_and_their_solves_are_counted(data, found):
+    short = {**SHORT, "samples": True, "batch_size": 3}
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster) as client,
+    ):
+        with count_solves() as there:
+            again = retrieve(*data, **short)
+        ran = client.run(lambda: "xbinn.science.proda.batch" in sys.modules)
+    assert any(ran.values())
+    xr.testing.assert_identical(again.drop_attrs(deep=False), found.drop_attrs(deep=False))
+    with count_solves() as here:
+        retrieve(*data, **short)
+    assert (there.forward, there.transposed) == (here.forward, here.transposed)
+    assert there.transposed == found.attrs["gradient_evaluations"]
 
 
 def test_a_retrieval_goes_on_where_it_stopped(data, tmp_path):
@@ -151,5 +214,9 @@ def test_a_folder_of_something_else_is_refused(data, tmp_path):
 def test_all_settings_that_cannot_be_used_are_named(data):
     with pytest.raises(InputError, match=r"prior='x' .*; sampler='y' "):
         retrieve(*data, prior="x", sampler="y")
+    with pytest.raises(InputError, match=r"published=True and sampler=... \(it takes the place"):
+        retrieve(*data, published=True, sampler="metropolis")
+    with pytest.raises(InputError, match=r"sampler='annealing' \(must be one of"):
+        retrieve(*data, sampler="annealing")
     with pytest.raises(InputError, match=r"chains=1 .*; rhat=1.0 .*; to=... without seed"):
         retrieve(*data, chains=1, rhat=1.0, to="x")

@@ -1,9 +1,14 @@
 """Counting solves: what a method costs, whatever machine it runs on."""
 
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
+
+PROCESS: Final = uuid.uuid4().hex
+"""Tells this process from those on other machines too."""
 
 _lock = threading.Lock()
 _open: list["SolveCount"] = []
@@ -19,15 +24,21 @@ class SolveCount:
         Steady states.
     transposed : int
         Transposed solves: gradients of a steady state in all parameters.
+    process : str
+        Where they were made, see `PROCESS`.
     """
 
     forward: int = 0
     transposed: int = 0
+    process: str = PROCESS
 
 
 @contextmanager
 def count_solves() -> Iterator[SolveCount]:
     """Count the columns that this process solves, in any of its threads.
+
+    Fits and retrievals on a dask cluster count as if they were made here; other tasks of its
+    workers do not.
 
     Yields
     ------
@@ -63,3 +74,9 @@ def note_solves(*, forward: int = 0, transposed: int = 0) -> None:
         for count in _open:
             count.forward += forward
             count.transposed += transposed
+
+
+def note_elsewhere(count: SolveCount) -> None:
+    """Add what was counted in another process; what was counted in this one is there already."""
+    if count.process != PROCESS:
+        note_solves(forward=count.forward, transposed=count.transposed)

@@ -18,6 +18,7 @@ from xbinn.labels.covariates import CovariateSpec
 from xbinn.labels.sites import Sites
 from xbinn.learning.threads import one_thread
 from xbinn.model import Model
+from xbinn.physics.counting import SolveCount, count_solves, note_elsewhere
 from xbinn.running.device import choose_device
 from xbinn.running.resources import check_device, current_client, gpu_resources
 from xbinn.running.scheduling import run_tasks
@@ -169,7 +170,8 @@ def run_fits(
                 place = f"fit {outcome.number + 1} of {len(parts)} ({names[outcome.number]})"
                 raise _named(outcome.error, place) from outcome.error
             assert outcome.result is not None
-            results[outcome.number] = outcome.result
+            results[outcome.number], count = outcome.result
+            note_elsewhere(count)
             if report is not None:
                 report(len(results))
     return [results[number] for number in range(len(parts))]
@@ -222,10 +224,11 @@ def _chosen(
     return chosen
 
 
-def _run(shared: _Shared[Any, ResultT], number: int, part: Any) -> ResultT:
-    """Do one part, alone in its process."""
-    with _ALONE, one_thread():
-        return shared.function(shared.sites, shared.covariates, part, choose_device(shared.device))
+def _run(shared: _Shared[Any, ResultT], number: int, part: Any) -> tuple[ResultT, SolveCount]:
+    """Do one part, alone in its process, and count its solves."""
+    with _ALONE, one_thread(), count_solves() as count:
+        device = choose_device(shared.device)
+        return shared.function(shared.sites, shared.covariates, part, device), count
 
 
 def _fit(sites: Sites, covariates: CovariateSpec, own: _Own, device: torch.device) -> Model:

@@ -17,7 +17,7 @@ from xbinn.running.device import choose_device
 from xbinn.running.draws import quantiles_of
 from xbinn.running.tensors import as_tensor, pack_forcing
 from xbinn.science.proda.likelihoods import Likelihood
-from xbinn.science.proda.sampler import SAMPLERS, Chains, Plan, SamplerName, run_chains
+from xbinn.science.proda.sampler import KERNELS, Chains, Plan, run_chains
 from xbinn.science.proda.target import SampleTable, SoilTarget, soil_target
 from xbinn.science.settings import check_dtype
 
@@ -30,7 +30,7 @@ class Task:
     """What all batches have in common; see `xbinn.science.proda.retrieve`."""
 
     plan: Plan
-    sampler: SamplerName
+    sampler: str
     prior: Prior
     bedrock: Bedrock
     likelihood: Likelihood
@@ -70,7 +70,8 @@ def run_batch(task: Task, number: int, batch: Batch | None) -> dict[str, np.ndar
         ``mean``, ``std`` (profile, parameter) and ``quantile`` (quantile, profile, parameter) of
         fractions of the prior range; ``rhat``, ``ess`` (profile, parameter); ``converged``,
         ``steps``, ``evaluations`` (profile); ``modelled`` (profile, sample) [kg m-3]; ``draws``
-        (profile, chain, draw, parameter) where they are kept; ``seconds``.
+        (profile, chain, draw, parameter) where they are kept; ``solves``, forward and transposed
+        ones of the batch; ``seconds``.
     """
     assert batch is not None
     begun = time.perf_counter()
@@ -88,11 +89,15 @@ def run_batch(task: Task, number: int, batch: Batch | None) -> dict[str, np.ndar
         interpolated=task.interpolated,
     )
     with one_thread():
-        kernel = SAMPLERS[task.sampler]()
+        kernel = KERNELS[task.sampler]()
         chains = run_chains(
             target, kernel, task.plan, seed=task.seed, keys=batch.keys, device=device
         )
-        modelled = _modelled(target, chains, device)
+        first = task.plan.checks(kernel.every)[0] // kernel.every
+        modelled = _modelled(target, chains, min(FIT_DRAWS, first), device)
+    evaluations = np.array([one.evaluations for one in chains])
+    summarised = min(FIT_DRAWS, first) * task.plan.chains * len(chains)
+    gradients = int(evaluations.sum()) if kernel.uses_gradient else 0
     pooled = [one.unit.reshape(-1, N_PARAMETERS).astype(np.float64) for one in chains]
     found = {
         "mean": np.stack([p.mean(axis=0) for p in pooled]),
@@ -102,13 +107,13 @@ def run_batch(task: Task, number: int, batch: Batch | None) -> dict[str, np.ndar
         "ess": np.stack([one.ess for one in chains]),
         "converged": np.array([one.converged for one in chains]),
         "steps": np.array([one.steps for one in chains]),
-        "evaluations": np.array([one.evaluations for one in chains]),
+        "evaluations": evaluations,
         "modelled": modelled,
+        "solves": np.array([int(evaluations.sum()) + summarised, gradients]),
         "seconds": np.array(time.perf_counter() - begun),
     }
     if task.keep_draws:
-        length = task.plan.checks(kernel.every)[0] // kernel.every
-        found["draws"] = np.stack([_thinned(one.unit, length).swapaxes(0, 1) for one in chains])
+        found["draws"] = np.stack([_thinned(one.unit, first).swapaxes(0, 1) for one in chains])
     return found
 
 
@@ -118,9 +123,11 @@ def _thinned(draws: np.ndarray, length: int) -> np.ndarray:
     return np.asarray(draws[chosen])
 
 
-def _modelled(target: SoilTarget, chains: list[Chains], device: torch.device) -> np.ndarray:
+def _modelled(
+    target: SoilTarget, chains: list[Chains], draws_each: int, device: torch.device
+) -> np.ndarray:
     """Posterior mean of what samples show, (profile, sample) [kg m-3]."""
-    chosen = [_thinned(one.unit, min(FIT_DRAWS, len(one.unit))) for one in chains]
+    chosen = [_thinned(one.unit, draws_each) for one in chains]
     draws = torch.from_numpy(np.stack(chosen, axis=-1)).double().to(device)
     total: Tensor | None = None
     with torch.no_grad():

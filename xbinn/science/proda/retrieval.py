@@ -16,16 +16,17 @@ from xbinn.errors import InputError, JobError, XbinnError
 from xbinn.labels.check import check_dataset
 from xbinn.options import QUANTILES, Bedrock, Dtype
 from xbinn.parameters import PRIORS, Prior
+from xbinn.physics.counting import PROCESS, SolveCount, note_elsewhere
 from xbinn.running.lock import one_writer
 from xbinn.running.progress import counting_bar
 from xbinn.running.resources import check_device, current_client, gpu_resources
 from xbinn.running.scheduling import run_tasks
-from xbinn.science.proda.batch import Task, run_batch
+from xbinn.science.proda.batch import Batch, Task, run_batch
 from xbinn.science.proda.gathering import Profiles, gather_profiles
 from xbinn.science.proda.keeping import Kept
 from xbinn.science.proda.labelling import label
 from xbinn.science.proda.likelihoods import LIKELIHOODS, Likelihood
-from xbinn.science.proda.sampler import SAMPLERS, Plan, SamplerName
+from xbinn.science.proda.sampler import ANNEALING, KERNELS, SAMPLERS, Plan, SamplerName
 
 OBSERVATIONS: Final = ("layer_mean", "node", "pchip")
 MOST_TOGETHER, FEWEST_TOGETHER = 512, 64
@@ -40,7 +41,8 @@ def retrieve(
     bedrock: Bedrock = "closed",
     likelihood: Likelihood = "relative",
     observation: str = "layer_mean",
-    sampler: SamplerName = "hamiltonian",
+    sampler: SamplerName | None = None,
+    published: bool = False,
     chains: int = 4,
     steps: int | None = None,
     warmup: int | None = None,
@@ -77,9 +79,15 @@ def retrieve(
         ``published`` is PRODA's weighted cost, with 60 % of the observation.
     observation : {"layer_mean", "node", "pchip"}
         What a sample sees: as for `xbinn.fit`, or pchip between the nodes at mid-depth (PRODA).
-    sampler : {"hamiltonian", "metropolis", "evolution"}
-        Hamiltonian Monte Carlo through the adjoint, adaptive Metropolis, or differential evolution
-        (DE-MCzs).
+    sampler : {"hamiltonian", "metropolis", "evolution"}, optional
+        Hamiltonian Monte Carlo through the adjoint (default), adaptive Metropolis, or differential
+        evolution (DE-MCzs).
+    published : bool
+        Instead of a sampler, the random walk of the PRODA codes with its annealed acceptance. It is
+        an optimiser: what it returns as standard deviations, quantiles and draws is no posterior.
+        It takes either likelihood; all that is known of the codes is ``likelihood="published"``,
+        ``observation="pchip"``, ``bedrock="published"``, ``chains=3``, ``warmup=20_000`` and
+        ``steps=max_steps=50_000`` with it.
     chains : int
         Of each profile, 2 or more; differential evolution needs 3.
     steps : int, optional
@@ -136,8 +144,8 @@ def retrieve(
     Tao et al. 2020, doi:10.3389/fdata.2020.00017 (PRODA).
     """
     _check_choices(prior, bedrock, likelihood, observation, sampler, dtype)
-    gradient = sampler == "hamiltonian"
-    unit = steps if steps is not None else (100 if gradient else 2000)
+    moves = ANNEALING if published else sampler or "hamiltonian"
+    unit = steps if steps is not None else (100 if KERNELS[moves]().uses_gradient else 2000)
     plan = Plan(
         chains=chains,
         warmup=unit if warmup is None else warmup,
@@ -146,7 +154,7 @@ def retrieve(
         rhat=rhat,
         ess=ess,
     )
-    _check_plan(plan, sampler, batch_size, seed, to)
+    _check_plan(plan, moves, published and sampler is not None, batch_size, seed, to)
     check_dataset(ds)
     check_device(device)
     found = gather_profiles(
@@ -159,7 +167,7 @@ def retrieve(
     )
     task = Task(
         plan,
-        sampler,
+        moves,
         prior,
         bedrock,
         likelihood,
@@ -196,7 +204,7 @@ def _run(
             tick()
     client = current_client()
     outcomes = run_tasks(
-        run_batch,
+        _batch,
         task,
         [n for n in range(len(parts)) if n not in results],
         part=lambda number: found.batch(parts[number]),
@@ -212,11 +220,19 @@ def _run(
                     f"batch {outcome.number + 1} of {len(parts)} failed: "
                     f"{type(error).__name__}: {error}"
                 ) from error
+            result, process = outcome.result
+            forward, transposed = result["solves"].tolist()
+            note_elsewhere(SolveCount(forward, transposed, process))
             if kept is not None:
-                kept.save(outcome.number, outcome.result)
-            results[outcome.number] = outcome.result
+                kept.save(outcome.number, result)
+            results[outcome.number] = result
             tick()
     return [results[number] for number in range(len(parts))]
+
+
+def _batch(task: Task, number: int, batch: Batch | None) -> tuple[dict[str, np.ndarray], str]:
+    """Sample a batch, and say in which process."""
+    return run_batch(task, number, batch), PROCESS
 
 
 @contextmanager
@@ -243,14 +259,14 @@ def _kept(
 
 
 def _check_choices(
-    prior: str, bedrock: str, likelihood: str, observation: str, sampler: str, dtype: str
+    prior: str, bedrock: str, likelihood: str, observation: str, sampler: str | None, dtype: str
 ) -> None:
-    choices = {
-        "prior": (prior, PRIORS),
+    choices: dict[str, tuple[str | None, tuple[str | None, ...]]] = {
+        "prior": (prior, tuple(PRIORS)),
         "bedrock": (bedrock, get_args(Bedrock)),
         "likelihood": (likelihood, tuple(LIKELIHOODS)),
         "observation": (observation, OBSERVATIONS),
-        "sampler": (sampler, tuple(SAMPLERS)),
+        "sampler": (sampler, (*SAMPLERS, None)),
         "dtype": (dtype, get_args(Dtype)),
     }
     problems = [
@@ -264,14 +280,16 @@ def _check_choices(
 
 def _check_plan(
     plan: Plan,
-    sampler: str,
+    moves: str,
+    both: bool,
     batch_size: int | None,
     seed: int | None,
     to: str | Path | None,
 ) -> None:
-    kernel = SAMPLERS[sampler]()
-    fewest = 3 if sampler == "evolution" else 2
+    kernel = KERNELS[moves]()
+    fewest = 3 if moves == "evolution" else 2
     wrong = {
+        "published=True and sampler=... (it takes the place of one: leave either out)": both,
         f"chains={plan.chains} (must be {fewest} or more)": plan.chains < fewest,
         f"steps={plan.steps} (must be {4 * kernel.every} or more)": plan.steps < 4 * kernel.every,
         f"warmup={plan.warmup} (must be 4 or more)": plan.warmup < 4,
