@@ -6,7 +6,7 @@ import torch
 
 import xbinn
 from xbinn.constants import N_LAYERS
-from xbinn.errors import ProfileError
+from xbinn.errors import InputError, ProfileError
 from xbinn.labels.priors import default_parameters
 from xbinn.labels.sites import gather_sites
 from xbinn.learning.observation import layer_mean_weights
@@ -146,3 +146,35 @@ def test_report_names_each_baseline(setting):
     named = []
     compare_with_baselines(*setting, report=named.append)
     assert named == list(BASELINES.values())
+
+
+def test_rivals_are_scored_on_the_same_samples(skill, setting):
+    grid, model, training, test = setting
+    quick = {"epochs": 1, "hidden": (16,), "block_size": 6.0}
+    rival = xbinn.fit(grid, training, seed=7, **quick)
+    found = compare_with_baselines(
+        *setting, rivals={"other": rival, "same": model}, baselines=("mean_profile",)
+    )
+    assert list(found.scores["model"].values) == [MODEL, "other", "same", "mean_profile"]
+    np.testing.assert_array_equal(found.modelled["same"], skill.modelled[MODEL])
+    alone, _ = modelled_soc(
+        rival, gather_sites(grid, test, rival.predictor.covariates, bedrock="closed")
+    )
+    assert set(found.modelled["other"]) <= set(alone)
+    assert not np.array_equal(found.modelled["other"], skill.modelled[MODEL])
+    assert float(found.gains["gain"].sel(baseline="same", scale="log")) == 0.0
+
+
+def test_rivals_that_cannot_be_scored_are_refused(setting):
+    grid, model, training, test = setting
+    with pytest.raises(InputError, match=r"baselines=\('mean',\) .*; rivals=.* called xbinn"):
+        compare_with_baselines(*setting, rivals={MODEL: model}, baselines=("mean",))
+    # Half of the test profiles lie where the covariate of another model is missing.
+    south = grid["lat"] < float(test["lat"].median())
+    holes = grid.assign(extra=grid["elevation"].where(south))
+    names = [*model.covariates, "extra"]
+    other = xbinn.fit(
+        holes, training, seed=0, epochs=1, hidden=(16,), block_size=6.0, covariates=names
+    )
+    with pytest.raises(InputError, match=r"rivals\['other'\] says nothing of \d+ of \d+ test"):
+        compare_with_baselines(holes, model, training, test, rivals={"other": other}, baselines=())
