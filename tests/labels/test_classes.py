@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from xbinn.errors import InputError
 from xbinn.idealised.continent import LAND_COVER
-from xbinn.labels.classes import classes_of_samples, find_koeppen
+from xbinn.labels.classes import classes_of_samples, find_koeppen, main_climates
 from xbinn.labels.covariates import select_covariates
 from xbinn.labels.profiles import standardise_profiles
 from xbinn.labels.sites import gather_sites
@@ -82,3 +83,14 @@ def test_koeppen_is_known_by_its_classes(grid):
 
 def test_koeppen_of_the_real_grid(real_grid):
     assert find_koeppen(real_grid) == "koppen"
+
+
+def test_main_climates_are_first_letters():
+    attrs = {"flag_values": [1, 2, 9], "flag_meanings": "Af BSk ET"}
+    koeppen = xr.DataArray([[1, 2], [9, 0]], dims=("lat", "lon"), attrs=attrs)
+    grid = small_grid((2, 2)).assign(koeppen=koeppen)
+    found = main_climates(grid)
+    assert found.fillna("none").values.tolist() == [["A", "B"], ["E", "none"]]
+    assert found.name == "climate"
+    assert found.dims == ("lat", "lon")
+    assert main_climates(grid.drop_vars("koeppen")) is None

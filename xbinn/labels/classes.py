@@ -65,6 +65,27 @@ def find_koeppen(ds: xr.Dataset) -> str | None:
     return None
 
 
+def main_climates(ds: xr.Dataset) -> xr.DataArray | None:
+    """Main climate of each cell, A to E, where the Dataset has the classes of Koeppen and Geiger.
+
+    Returns
+    -------
+    DataArray or None
+        Letters on space, missing where a cell has no class; called ``climate``.
+    """
+    name = find_koeppen(ds)
+    if name is None:
+        return None
+    classes = dequantify(ds)[name].reset_coords(drop=True)
+    letters = {value: meaning[0] for value, meaning in _meanings(classes.attrs).items()}
+    # Integers at most: read whole, as classes are wherever they are looked at.
+    values = classes.values
+    found = np.full(values.shape, None, dtype=object)
+    for value, letter in letters.items():
+        found[values == value] = letter
+    return classes.copy(data=found).drop_attrs().rename("climate")
+
+
 def _of_profiles(values: xr.DataArray) -> np.ndarray:
     """Text of each profile."""
     if values.dims != (PROFILE,):
