@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from xbinn.labels.position import position_covariates
     from xbinn.labels.rasters.stack import stack_covariates
     from xbinn.labels.totals import totals
+    from xbinn.methods import MethodComparison, compare_methods
     from xbinn.model import Model, load
     from xbinn.prediction import predict
     from xbinn.science.out_of_fold import CrossValidation
@@ -52,6 +53,8 @@ _HOMES = {
     "CrossValidation": "xbinn.science.out_of_fold",
     "applicability": "xbinn.evaluation",
     "check": "xbinn.inspection",
+    "compare_methods": "xbinn.methods",
+    "MethodComparison": "xbinn.methods",
     "cross_validate": "xbinn.evaluation",
     "elasticities": "xbinn.science.sensitivity",
     "position_covariates": "xbinn.labels.position",
@@ -74,9 +77,11 @@ _MODULES = {
 
 __all__ = [
     "CrossValidation",
+    "MethodComparison",
     "Model",
     "applicability",
     "check",
+    "compare_methods",
     "cross_validate",
     "datasets",
     "default_parameters",
