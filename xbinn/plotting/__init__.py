@@ -18,6 +18,7 @@ from xbinn.plotting.depths import plot_profiles
 from xbinn.plotting.elasticities import plot_elasticities
 from xbinn.plotting.functions import plot_functions
 from xbinn.plotting.maps import plot_map, plot_processes
+from xbinn.plotting.methods import plot_class_agreement, plot_nearness
 from xbinn.plotting.posteriors import plot_posteriors
 from xbinn.plotting.recovery import (
     plot_loadings,
@@ -33,11 +34,13 @@ __all__ = [
     "add_caption",
     "plot_agreement",
     "plot_calibration",
+    "plot_class_agreement",
     "plot_comparison",
     "plot_elasticities",
     "plot_functions",
     "plot_loadings",
     "plot_map",
+    "plot_nearness",
     "plot_posteriors",
     "plot_processes",
     "plot_profiles",

@@ -1,0 +1,69 @@
+"""Two methods in one look: panels say what they show, and refuse what is no comparison."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbinn
+from xbinn.errors import InputError
+from xbinn.idealised import true_parameters
+from xbinn.parameters import PARAMETER_NAMES
+from xbinn.plotting import plot_class_agreement, plot_nearness
+from xbinn.science.agreement import QUANTITIES, compare, compare_with_truth
+from xbinn.testing import small_grid
+
+
+@pytest.fixture(scope="module")
+def maps() -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
+    grid = small_grid((7, 8))
+    truth = true_parameters(grid)[list(PARAMETER_NAMES)]
+    factor = 1.0 + 0.02 * np.sin(np.arange(8))
+    one = truth.assign(q10=1.05 * truth["q10"], efolding=0.9 * truth["efolding"] * factor)
+    two = truth.assign(q10=0.9 * truth["q10"], cryo=truth["cryo"] * 1.5)
+    made = [xr.merge([p, xbinn.simulate(grid, p)]) for p in (one, two, truth)]
+    return tuple(m.assign(cover=grid["land_cover"]) for m in made)
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    plt.switch_backend("Agg")
+    yield
+    plt.close("all")
+
+
+@pytest.mark.filterwarnings("error:constrained_layout not applied")
+@pytest.mark.parametrize("by", ["cover", None])
+def test_agreement_has_a_row_for_each_quantity_and_a_column_for_each_class(maps, by):
+    found = compare(*maps[:2], by=by)
+    figure = plot_class_agreement(found, title="Idealised", caption="Idealised continent")
+    figure.canvas.draw()
+    first, *_ = axes = figure.axes
+    assert [ax.get_title() for ax in axes] == ["correlation", "bias / s.d.", "RMSE / s.d."]
+    assert len(first.get_yticklabels()) == len(QUANTITIES)
+    columns = [label.get_text() for label in first.get_xticklabels()]
+    assert columns[0] == "all"
+    assert len(columns) == (1 if by is None else found.sizes[by])
+    whole = found if by is None else found.sel(cover="all")
+    r = float(whole["correlation"].sel(quantity="efolding"))
+    assert f"{r:.2f}" in [text.get_text() for text in first.texts]
+    assert "Idealised continent." in " ".join(figure.get_supxlabel().split())
+
+
+@pytest.mark.filterwarnings("error:constrained_layout not applied")
+def test_nearness_counts_who_is_nearer(maps):
+    found = compare_with_truth(*maps, block_size=10.0)
+    figure = plot_nearness(found, caption="Idealised continent")
+    figure.canvas.draw()
+    won = [int((found["nearer"] == name).sum()) for name in ("binn", "proda", "tie")]
+    caption = " ".join(figure.get_supxlabel().split())
+    assert "BINN nearer {}, PRODA {}, ties {}".format(*won) in caption
+    assert f"in {int(found['n'].max())} cells" in caption
+    assert figure.axes[0].get_yticklabels()[0].get_text() == "diffus"
+
+
+def test_other_datasets_are_refused(maps):
+    with pytest.raises(InputError, match="no comparison of maps: it lacks correlation, bias"):
+        plot_class_agreement(maps[0])
+    with pytest.raises(InputError, match="lacks relative_rmse, nearer"):
+        plot_nearness(compare(*maps[:2]))

@@ -1,0 +1,208 @@
+"""Two methods in one look: agreement of their maps by class, and which is nearer to the truth."""
+
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from xbinn.errors import InputError
+from xbinn.plotting.captions import WIDTH, add_caption, new_figure, sentences, style
+from xbinn.plotting.colours import NO_VALUE
+from xbinn.science.agreement import METHODS, QUANTITY, TIE
+from xbinn.variables import PROCESS_NAMES
+
+_NAMES: Final = {"binn": "BINN", "proda": "PRODA"}
+_MARKS: Final = {"binn": ("o", "#0072B2"), "proda": ("s", "#D55E00")}
+_ROW: Final = 0.165
+"""Height of a quantity (inch)."""
+_LETTERS: Final = 5.6
+_WIDTHS: Final = (2.2, 1.0)
+_TICKS: Final = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
+
+
+def plot_class_agreement(
+    agreement: xr.Dataset, *, title: str | None = None, caption: str | None = None
+) -> Figure:
+    """Draw correlation, bias and RMSE of two maps for each quantity, overall and by class.
+
+    Parameters
+    ----------
+    agreement : Dataset
+        From `xbinn.science.compare`.
+    title : str, optional
+        Say here if the data are idealised.
+    caption : str, optional
+        Where data and models come from; it follows the description of the figure.
+
+    Raises
+    ------
+    InputError
+        If it is no such Dataset.
+    """
+    _check(agreement, ("correlation", "bias", "rmse", "standard_deviation"))
+    dims = [str(d) for d in agreement["correlation"].dims if d != QUANTITY]
+    if not dims:
+        agreement, dims = agreement.expand_dims({"class": ["all"]}), ["class"]
+    (by,) = dims
+    agreement = agreement.transpose(QUANTITY, by, ...)
+    spread = agreement["standard_deviation"].sel(model=METHODS[1], drop=True).isel({by: 0})
+    panels: list[tuple[str, xr.DataArray, str, Normalize]] = [
+        ("correlation", agreement["correlation"], "RdBu", Normalize(-1.0, 1.0)),
+        ("bias / s.d.", agreement["bias"] / spread, "PuOr", Normalize(-2.0, 2.0)),
+        ("RMSE / s.d.", agreement["rmse"] / spread, "Purples", Normalize(0.0, 2.5)),
+    ]
+    labels = [str(label) for label in agreement[by].values]
+    counts = agreement["n"].max(QUANTITY).values
+    with style(small=True):
+        height = 0.7 + _ROW * agreement.sizes[QUANTITY]
+        figure = new_figure(height, title or "BINN against PRODA", width=WIDTH)
+        axes = figure.subplots(1, len(panels), sharey=True)
+        for ax, (what, values, cmap, norm) in zip(axes, panels, strict=True):
+            _heat(ax, values.values, cmap, norm)
+            _line_between(ax, agreement, np.arange(agreement.sizes[QUANTITY]))
+            ax.set_title(what)
+            ax.set_xticks(range(len(labels)), [label.replace("_", " ") for label in labels])
+            ax.xaxis.set_ticks_position("bottom")
+        axes[0].set_yticks(range(agreement.sizes[QUANTITY]), _quantities(agreement))
+        cells = ", ".join(f"{label} {n}" for label, n in zip(labels, counts, strict=True))
+        add_caption(
+            figure,
+            sentences(
+                (
+                    "Maps of BINN and PRODA against each other, cell by cell: correlation, mean of "
+                    "BINN minus PRODA, and root mean squared difference, the last two over the "
+                    "standard deviation of PRODA's map over all cells, all dimensionless; below "
+                    "the line, processes",
+                    f"Columns are cells by {by.replace('_', ' ')} (cells: {cells})",
+                    "Grey: fewer than 3 cells, or a map that does not vary",
+                    caption,
+                )
+            ),
+        )
+    return figure
+
+
+def plot_nearness(
+    found: xr.Dataset, *, title: str | None = None, caption: str | None = None
+) -> Figure:
+    """Draw how far the maps of two methods are from a known truth, and which is nearer.
+
+    Parameters
+    ----------
+    found : Dataset
+        From `xbinn.science.agreement.compare_with_truth`.
+    title : str, optional
+        Say here if the data are idealised.
+    caption : str, optional
+        What the truth is; it follows the description of the figure.
+
+    Raises
+    ------
+    InputError
+        If it is no such Dataset.
+    """
+    _check(found, ("relative_rmse", "correlation", "nearer"))
+    nearer = found["nearer"].values
+    rows = np.arange(found.sizes[QUANTITY])
+    with style(small=True):
+        height = 0.9 + _ROW * len(rows)
+        figure = new_figure(height, title or "Which is nearer to the truth", width=WIDTH)
+        distance, likeness = figure.subplots(1, 2, sharey=True, width_ratios=_WIDTHS)
+        for ax, name in ((distance, "relative_rmse"), (likeness, "correlation")):
+            values = found[name].transpose("model", QUANTITY)
+            ax.hlines(rows, values.min("model"), values.max("model"), color="0.8", lw=0.8, zorder=1)
+            for method, (mark, colour) in _MARKS.items():
+                here = values.sel(model=method).values
+                for wins in (False, True):
+                    chosen = (nearer == method) == wins
+                    ax.scatter(
+                        here[chosen],
+                        rows[chosen],
+                        s=22,
+                        marker=mark,
+                        edgecolors=colour,
+                        facecolors=colour if wins else "white",
+                        linewidths=1.0,
+                        zorder=3,
+                    )
+            ax.grid(axis="x", color="0.92", zorder=0)
+            ax.spines[["top", "right"]].set_visible(False)
+            _line_between(ax, found, rows)
+        distance.axvline(1.0, color="0.2", lw=0.9, ls="--", zorder=2)
+        distance.set_xscale("log")
+        distance.xaxis.set_major_locator(FixedLocator(list(_TICKS)))
+        distance.xaxis.set_minor_locator(NullLocator())
+        distance.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        distance.set_xlabel("RMSE over s.d. of the truth (dimensionless)")
+        likeness.set_xlabel("correlation with the truth")
+        likeness.axvline(0.0, color="0.6", lw=0.6, zorder=2)
+        distance.set_yticks(rows, _quantities(found))
+        distance.set_ylim(len(rows) - 0.4, -0.6)
+        _legend(figure)
+        won = {name: int((nearer == name).sum()) for name in (*METHODS, TIE)}
+        add_caption(
+            figure,
+            sentences(
+                (
+                    f"Maps of both methods against the truth in {int(found['n'].max())} cells; "
+                    "below the line, processes",
+                    "Filled where that method is nearer: the 90 % interval of the difference in "
+                    "RMSE, from resampling blocks of cells, holds no zero; with both hollow it is "
+                    f"a tie (BINN nearer {won['binn']}, PRODA {won['proda']}, ties {won[TIE]})",
+                    "Right of the dashed line the mean of the truth would be a better map",
+                    caption,
+                )
+            ),
+        )
+    return figure
+
+
+def _check(found: xr.Dataset, needed: tuple[str, ...]) -> None:
+    missing = [name for name in needed if name not in found.variables]
+    if missing or QUANTITY not in found.dims:
+        raise InputError(
+            f"this is no comparison of maps: it lacks {', '.join(missing) or QUANTITY}; give a "
+            "result of xbinn.science.compare or xbinn.science.agreement.compare_with_truth"
+        )
+
+
+def _quantities(found: xr.Dataset) -> list[str]:
+    return [
+        str(name).replace("_", " ") if name in PROCESS_NAMES else str(name)
+        for name in found[QUANTITY].values
+    ]
+
+
+def _line_between(ax: Axes, found: xr.Dataset, rows: np.ndarray) -> None:
+    """Between parameters and processes."""
+    parameters = int((found["kind"] == "parameter").sum())
+    if 0 < parameters < len(rows):
+        ax.axhline(parameters - 0.5, color="0.2", lw=0.8)
+
+
+def _heat(ax: Axes, values: np.ndarray, cmap: str, norm: Normalize) -> None:
+    colours = mpl.colormaps[cmap].with_extremes(bad=NO_VALUE)
+    ax.imshow(np.ma.masked_invalid(values), cmap=colours, norm=norm, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            red, green, blue, _ = colours(norm(value))
+            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            text = f"{value:.2f}".replace("-", "−") if abs(value) < 10.0 else f"{value:.0f}"
+            letters: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": _LETTERS}
+            ax.text(column, row, text, color="white" if dark else "0.1", **letters)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+
+
+def _legend(figure: Figure) -> None:
+    handles = [
+        Line2D([], [], ls="none", marker=mark, color=colour, ms=4.5, label=_NAMES[method])
+        for method, (mark, colour) in _MARKS.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False)
