@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FIGURES = {"us", "baseline_us", "ratio"}
+FIGURES = {"us", "eager_us", "baseline_us", "ratio", "eager_ratio"}
 
 
 def run(*arguments: str) -> str:
@@ -22,22 +22,42 @@ def run(*arguments: str) -> str:
 
 def test_json_has_the_promised_structure():
     results = json.loads(run("--json"))
-    assert list(results) == ["solve", "assembly_and_solve", "simulate"]
-    figures = [results["simulate"]]
+    assert list(results) == ["solve", "assembly_and_solve", "simulate", "copied_bytes_per_us"]
+    assert results["simulate"].keys() == FIGURES
+    timed = [results["simulate"]]
     for part in ("solve", "assembly_and_solve"):
-        assert list(results[part]) == ["forward", "forward_backward"]
-        figures += results[part].values()
-    for timed in figures:
-        assert timed.keys() == FIGURES
-        assert all(math.isfinite(value) and value > 0.0 for value in timed.values())
-        assert timed["ratio"] == pytest.approx(timed["baseline_us"] / timed["us"])
+        assert list(results[part]) == ["2", "8"]
+        for directions in results[part].values():
+            assert list(directions) == ["forward", "forward_backward"]
+            for figures in directions.values():
+                assert figures.keys() == FIGURES | {"floor_us"}
+                timed.append(figures)
+    for figures in timed:
+        assert all(math.isfinite(value) and value > 0.0 for value in figures.values())
+        assert figures["ratio"] == pytest.approx(figures["baseline_us"] / figures["us"])
+        assert figures["eager_ratio"] == pytest.approx(figures["baseline_us"] / figures["eager_us"])
 
 
 def test_table_names_machine_and_versions():
     lines = run().splitlines()
     assert "one thread, float32" in lines[0]
     assert "torch" in lines[1]
-    assert sum("forward" in line for line in lines) == 5
+    assert "numba" in lines[1]
+    assert sum("forward" in line for line in lines) == 9
+
+
+def test_training_compares_both_ways_and_the_network_alone():
+    command = [sys.executable, "-m", "benchmarks.training", "--smoke", "--json"]
+    environment = {**os.environ, "XBINN_DATA": ""}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    assert list(results) == ["epoch", "predict"]
+    for timed in results.values():
+        assert timed["gain"] == pytest.approx(timed["eager_s"] / timed["s"])
+        assert timed["over_alone"] == pytest.approx(timed["s"] / timed["alone_s"])
 
 
 def test_proda_compares_all_samplers():

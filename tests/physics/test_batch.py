@@ -1,5 +1,6 @@
 """Any batch shape, any order: a column never depends on its neighbours."""
 
+import itertools
 from dataclasses import fields
 
 import pytest
@@ -97,9 +98,11 @@ def test_columns_made_ready_give_the_same(draw, dtype, bedrock):
     """Whether before a batch is picked, as in training, or after."""
     columns = draw(41, seed=23).to(dtype)
     model = SoilCarbonModel(bedrock)
-    ready = model.prepare(columns.forcing)
     picked = torch.tensor([40, 3, 3, 17])
-    for index in (torch.arange(41), picked):
+    for index, forcing in itertools.product(
+        (torch.arange(41), picked), (columns.forcing, columns.forcing.by_column())
+    ):
+        ready = model.prepare(forcing)
         part = columns.select(index)
         actual = model.steady_state(part.parameters, ready.select(index))
         expected = part.solve(bedrock)
@@ -107,6 +110,17 @@ def test_columns_made_ready_give_the_same(draw, dtype, bedrock):
             {"pools": actual.pools, "has": actual.has_steady_state},
             {"pools": expected.pools, "has": expected.has_steady_state},
         )
+
+
+def test_picked_columns_lie_as_they_did(draw):
+    forcing = draw(41, seed=24).forcing
+    index = torch.tensor([40, 3, 3, 17])
+    by_column = forcing.by_column()
+    for name, value in vars(forcing.select(index)).items():
+        assert torch.equal(vars(by_column.select(index))[name], value), name
+    assert by_column.temperature.movedim(-1, 0).is_contiguous()
+    assert by_column.select(index).temperature.movedim(-1, 0).is_contiguous()
+    assert forcing.select(index).temperature.is_contiguous()
 
 
 def shaped(columns, batch: tuple[int, ...]):

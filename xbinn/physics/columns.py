@@ -51,7 +51,9 @@ class Columns:
             nbedrock=self.nbedrock.index_select(-1, index),
             layers=self.layers.index_select(-1, index),
             exists=self.exists.index_select(-1, index),
-            shape=None if shape is None else MixingShape(*(t[:, index] for t in shape)),
+            shape=None
+            if shape is None
+            else MixingShape(*(t.index_select(-1, index) for t in shape)),
         )
 
     def mixing(self, diffus: Tensor, cryo: Tensor, *, unit: float) -> Mixing:

@@ -1,7 +1,7 @@
 """What the land model tells the soil carbon model about a column."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -56,8 +56,28 @@ class Forcing:
         """Take columns along the last batch dimension."""
         if isinstance(index, slice):
             return self._map(lambda t: t[..., index])
-        return self._map(lambda t: t.index_select(-1, index))
+        return self._map(lambda t: pick(t, index))
+
+    def by_column(self) -> "Forcing":
+        """Return the same with the months of each column side by side in memory.
+
+        Shapes stay. Columns picked at random are then few pieces of memory each, and what is
+        picked lies likewise; the physics lays it out anew where it computes.
+        """
+        columns = {
+            name: getattr(self, name).movedim(-1, 0).contiguous().movedim(0, -1)
+            for name in ("temperature", "water", "oxygen", "nitrogen")
+        }
+        return replace(self, **columns)
 
     def to(self, device: torch.device | str) -> "Forcing":
         """Move to a device."""
         return self._map(lambda t: t.to(device))
+
+
+def pick(t: Tensor, index: Tensor) -> Tensor:
+    """Take columns ``index`` (m,) of (..., n), which lie in memory as they did."""
+    columns = t.movedim(-1, 0)
+    if t.ndim > 1 and columns.is_contiguous():
+        return columns.index_select(0, index).movedim(0, -1)
+    return t.index_select(-1, index)

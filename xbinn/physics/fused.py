@@ -164,7 +164,10 @@ def assemble(*arguments: Tensor | float) -> tuple[Tensor, ...]:
 
 def _rows(t: Tensor) -> np.ndarray:
     """Memory of (..., n) as (row, n); of a copy where it does not lie in one piece."""
-    return t.detach().contiguous().reshape(-1, t.shape[-1]).numpy()
+    if t.requires_grad:
+        t = t.detach()
+    # numpy makes a view in a third of the time that torch takes.
+    return t.contiguous().numpy().reshape(-1, t.shape[-1])
 
 
 def _wanted(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:

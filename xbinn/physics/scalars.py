@@ -58,7 +58,10 @@ def annual_scalars(
     """
     # In float64, as one rounding of ln(q10) is worth more than twelve of its uses.
     rate = (q10.double().log() / Q10_INTERVAL).to(temperature.dtype)
-    months = (temperature, water, oxygen, nitrogen)
+    # Columns picked at random may lie one behind the other, see `Forcing.by_column`.
+    months = tuple(
+        t if t.stride(-1) == 1 else t.contiguous() for t in (temperature, water, oxygen, nitrogen)
+    )
     controls = (rate, w_scaling.to(water.dtype))
     compiled = None if any(t.requires_grad for t in months) else _compiled(months, controls)
     function = _AnnualScalars.apply if compiled is None else compiled.annual_scalars

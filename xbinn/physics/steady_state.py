@@ -44,8 +44,6 @@ class SteadyState:
         Number of layers that exist, (*batch).
     rates : Tensor
         Decomposition rates, (pool, layer, *batch) [day-1].
-    turnover : Tensor
-        Baseline rates, (pool, *batch) [day-1].
     transfers : Transfers
         (transfer, *batch) and (*batch) [1].
     mixing : Mixing
@@ -67,7 +65,6 @@ class SteadyState:
     has_steady_state: Tensor
     layers: Tensor
     rates: Tensor
-    turnover: Tensor
     transfers: Transfers
     mixing: Mixing
     modifier: Tensor
@@ -80,6 +77,11 @@ class SteadyState:
     def soc(self) -> Tensor:
         """Soil organic carbon S1 + S2 + S3, (layer, *batch) [gC m-3]."""
         return ordered_sum(self.pools[SOIL_POOLS])
+
+    @cached_property
+    def turnover(self) -> Tensor:
+        """Baseline rates, (pool, *batch) [day-1]."""
+        return turnover_rates(self.parameters)
 
     def unflatten(self, batch: torch.Size) -> "SteadyState":
         """Give a flat batch its shape back."""
@@ -163,7 +165,6 @@ class SoilCarbonModel:
             pools=pools,
             has_steady_state=has_steady_state,
             layers=columns.layers,
-            turnover=turnover_rates(parameters),
             annual_input=ordered_sum(columns.forcing.inputs),
             time_unit=time_unit(pools.dtype),
             **system._asdict(),

@@ -289,7 +289,7 @@ def training_data(
         numeric=as_tensor(sites.numeric, dtype, device),
         categorical=as_tensor(sites.categorical, torch.int64, device),
         forcing=SoilCarbonModel(bedrock).prepare(
-            pack_forcing(sites.forcing, dtype=dtype, device=device)
+            pack_forcing(sites.forcing, dtype=dtype, device=device).by_column()
         ),
         site=as_tensor(sites.site, torch.int64, device),
         weights=weights.to(device=device, dtype=dtype),

@@ -106,7 +106,7 @@ def gradients_by_rates(
     adjoint: np.ndarray,  # (pool, layer, lane); its CWD is completed
     by_rates: np.ndarray,  # (pool, layer, lane), written
 ) -> None:
-    """dL/d(rates), and dL/d(inputs) in the first pools of the adjoint."""
+    """Find dL/d(rates), and dL/d(inputs) in the first pools of the adjoint."""
     moves = load_rows(between, (), Moves)
     for j in range(N_LAYERS):
         given, k = load(gradient, (CWD, j)), load(rates, (CWD, j))
@@ -139,7 +139,7 @@ def gradients_by_transfers(
     by_between: np.ndarray,  # (transfer, lane), written
     by_cwd_to_l2: np.ndarray,  # (1, lane), written
 ) -> None:
-    """dL/d(transfer fractions), summed over the layers from the surface down."""
+    """Find dL/d(transfer fractions), summed over the layers from the surface down."""
     none = full(rates, 0.0)
     total = Moves(none, none, none, none, none, none, none, none)
     by_debris = none
@@ -171,7 +171,7 @@ def gradients_by_mixing(
     by_lower: np.ndarray,  # (layer, lane), written
     by_upper: np.ndarray,  # (layer, lane), written
 ) -> None:
-    """dL/d(transport coefficients) in flux form: without it, differences of equal numbers."""
+    """Find dL/d(transport coefficients) in flux form: else differences of nearly equal numbers."""
     last = N_LAYERS - 1
     store(by_lower, (0,), 0.0)
     store(by_upper, (last,), 0.0)

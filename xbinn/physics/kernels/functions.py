@@ -1,4 +1,4 @@
-"""exp and expm1 of lanes in plain arithmetic, which a compiler can keep in vectors.
+"""Exponentials of lanes in plain arithmetic, which a compiler can keep in vectors.
 
 With x = k ln 2 + r, k an integer and r at most ln(2)/2, e^x is 2^k times the series of e^r.
 """
@@ -39,12 +39,12 @@ _PRECISIONS: Final = {
 
 
 def exp(x: Lanes) -> Lanes:
-    """e^x, to a unit or two in the last place."""
+    """Return e^x, to a unit or two in the last place."""
     return np.exp(x)
 
 
 def expm1(x: Lanes) -> Lanes:
-    """e^x - 1, to a few units in the last place, also where x is small."""
+    """Return e^x - 1, to a few units in the last place, also where x is small."""
     return np.expm1(x)
 
 
