@@ -14,7 +14,7 @@ from scipy.stats import kstest
 from xbinn.constants import NODE_DEPTH
 from xbinn.errors import InputError, JobError
 from xbinn.parameters import PARAMETER_NAMES, prior_bounds
-from xbinn.physics.counting import count_solves
+from xbinn.physics.counting import SolveCount, count_solves
 from xbinn.science.proda import retrieve
 from xbinn.science.proda.annealing import Annealing, annealed
 from xbinn.science.proda.diagnostics import diagnose
@@ -135,8 +135,14 @@ def data() -> tuple[xr.Dataset, xr.Dataset]:
 
 
 @pytest.fixture(scope="module")
-def found(data) -> xr.Dataset:
-    return retrieve(*data, samples=True, **SHORT)
+def counted(data) -> tuple[xr.Dataset, SolveCount]:
+    with count_solves() as count:
+        return retrieve(*data, samples=True, **SHORT), count
+
+
+@pytest.fixture(scope="module")
+def found(counted) -> xr.Dataset:
+    return counted[0]
 
 
 def test_everything_is_labelled_and_within_the_prior(found):
@@ -173,7 +179,8 @@ def test_equal_seeds_give_equal_chains_in_batches_of_any_size(data, found):
     xr.testing.assert_identical(again.drop_attrs(deep=False), found.drop_attrs(deep=False))
 
 
-def test_batches_on_a_cluster_are_the_same_and_their_solves_are_counted(data, found):
+def test_batches_on_a_cluster_are_the_same_and_their_solves_are_counted(data, counted):
+    found, here = counted
     short = {**SHORT, "samples": True, "batch_size": 3}
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
@@ -184,8 +191,6 @@ def test_batches_on_a_cluster_are_the_same_and_their_solves_are_counted(data, fo
         ran = client.run(lambda: "xbinn.science.proda.batch" in sys.modules)
     assert any(ran.values())
     xr.testing.assert_identical(again.drop_attrs(deep=False), found.drop_attrs(deep=False))
-    with count_solves() as here:
-        retrieve(*data, **short)
     assert (there.forward, there.transposed) == (here.forward, here.transposed)
     assert there.transposed == found.attrs["gradient_evaluations"]
 
