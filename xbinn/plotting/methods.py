@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from xbinn.errors import InputError
 from xbinn.plotting.captions import WIDTH, add_caption, new_figure, sentences, style
 from xbinn.plotting.colours import NO_VALUE
-from xbinn.science.agreement import METHODS, QUANTITY, TIE
+from xbinn.science.agreement import ALL, METHODS, QUANTITY, TIE
 from xbinn.variables import PROCESS_NAMES
 
 _NAMES: Final = {"binn": "BINN", "proda": "PRODA"}
@@ -47,9 +47,9 @@ def plot_class_agreement(
     """
     _check(agreement, ("correlation", "bias", "rmse", "standard_deviation"))
     dims = [str(d) for d in agreement["correlation"].dims if d != QUANTITY]
+    by = dims[0] if dims else "cells"
     if not dims:
-        agreement, dims = agreement.expand_dims({"class": ["all"]}), ["class"]
-    (by,) = dims
+        agreement = agreement.expand_dims({by: [ALL]})
     agreement = agreement.transpose(QUANTITY, by, ...)
     spread = agreement["standard_deviation"].sel(model=METHODS[1], drop=True).isel({by: 0})
     panels: list[tuple[str, xr.DataArray, str, Normalize]] = [
@@ -79,7 +79,9 @@ def plot_class_agreement(
                     "BINN minus PRODA, and root mean squared difference, the last two over the "
                     "standard deviation of PRODA's map over all cells, all dimensionless; below "
                     "the line, processes",
-                    f"Columns are cells by {by.replace('_', ' ')} (cells: {cells})",
+                    f"Columns: {by.replace('_', ' ')}, with the number of cells ({cells})"
+                    if dims
+                    else f"{counts[0]} cells",
                     "Grey: fewer than 3 cells, or a map that does not vary",
                     caption,
                 )
