@@ -13,16 +13,21 @@ from xbinn.parameters import PARAMETER_NAMES
 ROOT = Path(__file__).parents[1]
 
 
-def test_parameter_recovery(tmp_path: Path) -> None:
+def smoke(name: str, out: Path) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if k != "XBINN_DATA"}
     done = subprocess.run(
-        [sys.executable, ROOT / "examples/parameter_recovery.py", "--smoke", "--out", tmp_path],
+        [sys.executable, ROOT / "examples" / name, "--smoke", "--out", out],
         env=environment | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_parameter_recovery(tmp_path: Path) -> None:
+    done = smoke("parameter_recovery.py", tmp_path)
     assert "collapsed" not in done.stderr
     names = {path.name for path in tmp_path.iterdir()}
     drawn = {
@@ -42,16 +47,25 @@ def test_parameter_recovery(tmp_path: Path) -> None:
 
 
 def test_first_map(tmp_path: Path) -> None:
-    environment = {k: v for k, v in os.environ.items() if k != "XBINN_DATA"}
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples/first_map.py", "--smoke", "--out", tmp_path],
-        env=environment | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = smoke("first_map.py", tmp_path)
     assert done.stdout.startswith("<xbinn.Model>")
     assert {p.name for p in tmp_path.iterdir()} == {"first.xbinn", "first_map.png", "soc.nc"}
     with xr.open_dataset(tmp_path / "soc.nc", engine="h5netcdf") as soc:
         assert float(soc["cSoilAbove1m"].min()) > 0.0
+
+
+def test_binn_vs_proda(tmp_path: Path) -> None:
+    done = smoke("binn_vs_proda.py", tmp_path)
+    assert "collapsed" not in done.stderr
+    names = {path.name for path in tmp_path.iterdir()}
+    drawn = ("agreement", "map_binn", "map_proda", "nearness", "processes", "processes_synthetic")
+    assert {f"{name}.png" for name in drawn} <= names
+    text = (tmp_path / "binn_vs_proda.txt").read_text()
+    assert "Idealised continent" in text
+    assert "more than 50 times" in text
+    assert all(line in done.stdout for line in text.splitlines())
+    costs = pd.read_csv(tmp_path / "observed_costs.csv", index_col="run")
+    assert list(costs.index) == ["binn", "proda", "proda_converged", "proda_published"]
+    assert costs.loc["binn", "times_solves"] == 1.0
+    near = pd.read_csv(tmp_path / "nearness.csv")
+    assert set(near["nearer"]) <= {"binn", "proda", "tie"}
