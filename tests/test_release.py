@@ -50,8 +50,9 @@ def listed(lines: list[str]) -> dict[str, SpecifierSet]:
 
 def wanted(texts: list[str]) -> dict[str, SpecifierSet]:
     found: dict[str, SpecifierSet] = {}
-    for text in texts:
-        found |= conda(Requirement(text))
+    for requirement in map(Requirement, texts):
+        if requirement.name != PROJECT["name"]:  # an extra may hold another one
+            found |= conda(requirement)
     return found
 
 

@@ -135,6 +135,19 @@ class Model:
 
         return ModelPlots(self)
 
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        predictions: xr.Dataset,
+        profiles: xr.Dataset | None = None,
+        title: str | None = None,
+    ) -> None:
+        """Write one page of maps to click through, see `xbinn.report.write_report`."""
+        from xbinn.report import write_report  # as plot: a way up
+
+        write_report(self, path, predictions=predictions, profiles=profiles, title=title)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file: weights, settings, history, sha256. Never a pickle.
 
