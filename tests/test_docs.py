@@ -1,6 +1,12 @@
-"""Every Python block of README.md and docs/ runs, page by page, on the embedded data."""
+"""Every Python block of README.md and docs/ runs, page by page, on the embedded data.
+
+Blocks of plain pages run here; cells of notebooks, whose output is shown, in the build.
+"""
 
 import re
+import runpy
+import sys
+import xml.etree.ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +15,17 @@ import matplotlib.pyplot as plt
 import pint
 import pytest
 
+from xbinn.constants import INPUT_POOLS, POOLS
+from xbinn.parameters import TRANSFERS
+
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"^```{code-block} python\n:class: not-run\n(.*?)^```$", re.M | re.DOTALL)
 """What needs machines that are not there is only compiled; the page says that it was not run."""
+FENCE = re.compile(r"^```(\S.*)$", re.MULTILINE)
+CELL = "{code-cell} ipython3"
+KERNEL = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n"
+EVERY = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [
     page
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -45,8 +58,47 @@ def test_python_blocks_run(page: Path) -> None:
 
 def test_pages_are_found() -> None:
     found = {str(page.relative_to(ROOT)) for page in PAGES}
-    assert {"README.md", "docs/index.md", "docs/how-to/own_data.md"} <= found
-    assert "docs/tutorials/first_map.md" in found
+    assert {"README.md", "docs/how-to/own_data.md", "docs/how-to/uncertainty.md"} <= found
+
+
+def test_no_python_is_left_out() -> None:
+    """A block of another kind would neither run nor be looked at."""
+    for page in EVERY:
+        if "_build" in page.parts or "generated" in page.parts:
+            continue
+        for info in FENCE.findall(page.read_text()):
+            name = info.split()[0]
+            if "python" in info.lower():
+                assert info in ("python", "{code-block} python", CELL), page
+            assert (name != "{code-cell}") or page.read_text().startswith(KERNEL), page
+
+
+def test_notebooks_run_in_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    notebooks = {
+        str(page.relative_to(ROOT / "docs"))
+        for page in EVERY
+        if "_build" not in page.parts and page.read_text().startswith(KERNEL)
+    }
+    assert {"index.md", "tutorials/first_map.md", "how-to/figures.md"} <= notebooks
+    for name in notebooks:
+        assert CELL in (ROOT / "docs" / name).read_text(), name
+    monkeypatch.delenv("XBINN_DOCS_CACHE", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    settings = runpy.run_path(str(ROOT / "docs" / "conf.py"))
+    assert settings["nb_execution_mode"] == "force"
+    assert settings["nb_execution_raise_on_error"] is True
+
+
+def test_the_diagram_shows_all_pools_and_transfers() -> None:
+    drawn = runpy.run_path(str(ROOT / "docs" / "_ext" / "xbinn_diagram.py"))["diagram"]()
+    xml.etree.ElementTree.fromstring(drawn)
+    shown = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
+    assert [text for text in shown if text in POOLS] == list(POOLS)
+    for name, _, _ in TRANSFERS:
+        assert shown.count(name) == 1
+    assert {"fcwdl2", "1 − fcwdl2"} <= set(shown)
+    assert shown.count("input") == len(INPUT_POOLS)
+    assert drawn.count("marker-end") == len(TRANSFERS) + 2 + len(INPUT_POOLS)
 
 
 @pytest.mark.parametrize("page", ["slurm", "gpu", "published"])

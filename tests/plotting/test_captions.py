@@ -10,7 +10,15 @@ import matplotlib.pyplot as plt
 
 import xbinn.plotting
 from xbinn.errors import InputError
-from xbinn.plotting.captions import add_caption, label_of, pretty_units, sentences, shortened, wrap
+from xbinn.plotting.captions import (
+    add_caption,
+    label_of,
+    pretty_units,
+    sentences,
+    shortened,
+    style,
+    wrap,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +88,24 @@ def test_missing_matplotlib_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ModuleNotFoundError, match=r'pip install "xbinn\[plot\]"'):
         importlib.reload(xbinn.plotting)
+
+
+def test_letters_are_put_back_and_nothing_else():
+    """A backend turns on interaction with the first figure; it must stay on."""
+    with mpl.rc_context({"font.size": 31.0, "interactive": False}):
+        with style(small=True):
+            assert mpl.rcParams["font.size"] == 7.0
+            mpl.rcParams["interactive"] = True
+        assert mpl.rcParams["font.size"] == 31.0
+        assert mpl.rcParams["interactive"] is True
+
+
+def test_letters_are_put_back_after_an_error():
+    def draw():
+        with style():
+            raise RuntimeError
+
+    before = mpl.rcParams["font.size"]
+    with pytest.raises(RuntimeError):
+        draw()
+    assert mpl.rcParams["font.size"] == before

@@ -1,8 +1,8 @@
 """What is written on figures: units, labels, titles and the caption below."""
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import matplotlib.pyplot as plt
@@ -58,10 +58,18 @@ _SPELLINGS: Final = {
 _DIGEST: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
-def style(*, small: bool = False) -> AbstractContextManager[None]:
+@contextmanager
+def style(*, small: bool = False) -> Iterator[None]:
     """Set the letters for as long as a figure is drawn; the caller's settings are left alone."""
+    # Not plt.rc_context: that would also undo what the backend of a notebook sets up when its first
+    # figure is opened, and no later figure would be shown.
     settings: Any = _SMALL_LETTERS if small else _LETTERS  # matplotlib wants literal keys
-    return plt.rc_context(settings)
+    before: Any = {name: plt.rcParams[name] for name in settings}
+    plt.rcParams.update(settings)
+    try:
+        yield
+    finally:
+        plt.rcParams.update(before)
 
 
 def pretty_units(units: str) -> str:
