@@ -232,7 +232,8 @@ def public_functions() -> list[str]:
     names = {f"xbinn.{n}" for n in xbinn.__all__ if inspect.isfunction(getattr(xbinn, n))}
     names |= set(re.findall(r"autofunction:: ([\w.]+)", page))
     for module in (xbinn.datasets, xbinn.testing):
-        names |= {f"{module.__name__}.{n}" for n in module.__all__}
+        functions = (n for n in module.__all__ if inspect.isfunction(getattr(module, n)))
+        names |= {f"{module.__name__}.{n}" for n in functions}
     return sorted(names)
 
 
