@@ -71,6 +71,7 @@ check-all: static ## As check, with the slow tests
 .PHONY: bench
 bench: $(STAMP) ## Time the solve against dense linear algebra, and tile jobs against plain loops
 	$(PYTHON) -m benchmarks.physics
+	$(PYTHON) -m benchmarks.training
 	$(PYTHON) -m benchmarks.running
 
 .PHONY: docs

@@ -1,7 +1,8 @@
 """Time the structured solve against batched dense linear algebra.
 
 Run ``python -m benchmarks.physics`` for a table, with ``--json`` for numbers alone. One thread,
-float32, microseconds a column, medians of repetitions in which the two sides take turns:
+float32, microseconds of the processor a column, medians of repetitions in which all sides take
+turns:
 
 solve
     From decomposition rates and conductances to pools.
@@ -11,9 +12,14 @@ simulate
     ``ds.binn.simulate(parameters, dtype="float32")``: labels, units and diagnostics as well,
     against the forward baseline of assembly_and_solve.
 
-The baseline assembles the 140 x 140 matrices (`xbinn.physics.dense.assemble`) within the timed
-region, from the same arguments, and hands them to `torch.linalg.solve` in batches that suit it.
-In forward_backward all arguments (solve) or all parameters (assembly_and_solve) take gradients.
+Each is computed by compiled kernels where numba is installed, and by operations of torch alone
+(eager). The baseline assembles the 140 x 140 matrices (`xbinn.physics.dense.assemble`) within the
+timed region, from the same arguments, and hands them to `torch.linalg.solve` in batches that suit
+it. In forward_backward all arguments (solve) or all parameters (assembly_and_solve) take
+gradients.
+
+Every part must read its arguments and write its results. The floor is the time that this takes at
+the speed with which a large array is copied in the same run.
 
 The columns are random, from a fixed seed, and physical: seasonal temperature and moisture damped
 with depth, bedrock from layer 3 down, parameters uniform in the prior ``binn``; a quarter of them
@@ -23,14 +29,17 @@ drawn with replacement from the cells of the grid: the real one where XBINN_DATA
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -60,6 +69,7 @@ from xbinn.physics.column import layer_mask
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.inputs import allocation, input_density
 from xbinn.physics.mixing import Mixing, closed_mixing, closed_shape
+from xbinn.physics.paths import VARIABLE
 from xbinn.physics.scalars import annual_scalars, depth_scalar
 from xbinn.physics.solver import solve
 from xbinn.physics.steady_state import SoilCarbonModel
@@ -74,13 +84,14 @@ Figures = dict[str, float]
 class Sizes:
     """How many columns are timed together, and how often."""
 
-    structured: int = 4096
+    batches: tuple[int, ...] = (64, 4096)
     dense: int = 256
     simulated: int = 20_000
+    copied: int = 64 * 2**20
     repetitions: int = 15
 
 
-SMOKE = Sizes(structured=8, dense=4, simulated=16, repetitions=1)
+SMOKE = Sizes(batches=(2, 8), dense=4, simulated=16, copied=1024, repetitions=1)
 
 
 def random_columns(n: int) -> tuple[Tensor, Forcing]:
@@ -165,11 +176,25 @@ def assemble_arguments(
     return rates, transfers(parameters, DTYPE), mixing, inputs
 
 
-def microseconds(run: Callable[[], object], columns: int) -> float:
+@contextmanager
+def way(kernels: str) -> Iterator[None]:
+    """Compute one way, whatever the environment says."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = kernels
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE)
+        if before is not None:
+            os.environ[VARIABLE] = before
+
+
+def microseconds(run: Callable[[], object], columns: int, kernels: str) -> float:
     """Time one call."""
-    start = time.perf_counter()
-    run()
-    return (time.perf_counter() - start) * 1e6 / columns
+    with way(kernels):
+        start = time.process_time()
+        run()
+        return (time.process_time() - start) * 1e6 / columns
 
 
 def compare(
@@ -179,15 +204,19 @@ def compare(
     baseline_columns: int,
     repetitions: int,
 ) -> Figures:
-    """Medians of both, taking turns so that a slower minute of the machine hits both."""
-    run()
-    baseline()
-    times = [
-        (microseconds(run, columns), microseconds(baseline, baseline_columns))
-        for _ in range(repetitions)
-    ]
-    us, baseline_us = (statistics.median(side) for side in zip(*times, strict=True))
-    return {"us": us, "baseline_us": baseline_us, "ratio": baseline_us / us}
+    """Medians of all sides, taking turns so that a slower minute of the machine hits all."""
+    sides = ((run, columns, "auto"), (run, columns, "eager"), (baseline, baseline_columns, "auto"))
+    for side in sides:
+        microseconds(*side)
+    times = [[microseconds(*side) for side in sides] for _ in range(repetitions)]
+    us, eager, dense_us = (statistics.median(side) for side in zip(*times, strict=True))
+    return {
+        "us": us,
+        "eager_us": eager,
+        "baseline_us": dense_us,
+        "ratio": dense_us / us,
+        "eager_ratio": dense_us / eager,
+    }
 
 
 def forward(function: Callable[[], Tensor]) -> Callable[[], object]:
@@ -213,23 +242,62 @@ def forward_backward(function: Callable[[], Tensor], leaves: list[Tensor]) -> Ca
     return run
 
 
-def time_part(
-    part: Callable[..., tuple[Callable[[], Tensor], list[Tensor]]], sizes: Sizes
-) -> dict[str, Figures]:
-    """Forward, and forward with backward, of one part."""
-    ours, leaves = part(sizes.structured, structured=True)
-    theirs, their_leaves = part(sizes.dense, structured=False)
-    counts = (sizes.structured, sizes.dense)
+def copied_bytes_per_us(sizes: Sizes) -> float:
+    """Bytes that are read or written in a microsecond while a large array is copied."""
+    source = torch.zeros(sizes.copied, dtype=DTYPE)
+    target = torch.empty_like(source)
+    target.copy_(source)
+    fastest = min(microseconds(lambda: target.copy_(source), 1, "auto") for _ in range(5))
+    return 2 * source.nbytes / fastest
+
+
+def moved_bytes(leaves: list[Tensor], result: Tensor, also: Sequence[Tensor]) -> Figures:
+    """Bytes a column that must be read and written, forwards and forwards with backwards."""
+    n = result.shape[-1]
+    arguments = sum(t.nbytes for t in (*leaves, *also)) / n
+    taken, pools = sum(t.nbytes for t in leaves) / n, result.nbytes / n
+    # Backwards: all arguments, the pools and their gradient once more, and the gradients found.
     return {
-        "forward": compare(forward(ours), counts[0], forward(theirs), counts[1], sizes.repetitions),
-        "forward_backward": compare(
-            forward_backward(ours, leaves),
-            counts[0],
-            forward_backward(theirs, their_leaves),
-            counts[1],
-            sizes.repetitions,
-        ),
+        "forward": arguments + pools,
+        "forward_backward": 2 * arguments + 3 * pools + taken,
     }
+
+
+def time_part(
+    part: Callable[..., tuple[Callable[[], Tensor], list[Tensor]]],
+    sizes: Sizes,
+    also: Callable[[int], Sequence[Tensor]],
+    bytes_per_us: float,
+) -> dict[str, dict[str, Figures]]:
+    """Forward, and forward with backward, of one part, by batch."""
+    theirs, their_leaves = part(sizes.dense, structured=False)
+    results: dict[str, dict[str, Figures]] = {}
+    for n in sizes.batches:
+        ours, leaves = part(n, structured=True)
+        moved = moved_bytes(leaves, ours(), also(n))
+        counts = (n, sizes.dense)
+        found = {
+            "forward": compare(
+                forward(ours), counts[0], forward(theirs), counts[1], sizes.repetitions
+            ),
+            "forward_backward": compare(
+                forward_backward(ours, leaves),
+                counts[0],
+                forward_backward(theirs, their_leaves),
+                counts[1],
+                sizes.repetitions,
+            ),
+        }
+        for direction, figures in found.items():
+            figures["floor_us"] = moved[direction] / bytes_per_us
+        results[str(n)] = found
+    return results
+
+
+def monthly_fields(n: int) -> list[Tensor]:
+    """What assembly reads beside the parameters."""
+    _, forcing = random_columns(n)
+    return [forcing.temperature, forcing.water, forcing.oxygen, forcing.nitrogen, forcing.inputs]
 
 
 def simulated_columns(n: int) -> tuple[xr.Dataset, xr.Dataset]:
@@ -263,30 +331,63 @@ def time_simulate(sizes: Sizes) -> Figures:
 def run(sizes: Sizes) -> dict[str, object]:
     """All parts."""
     torch.set_num_threads(1)
+    speed = copied_bytes_per_us(sizes)
     return {
-        "solve": time_part(from_arguments, sizes),
-        "assembly_and_solve": time_part(from_forcing, sizes),
+        "solve": time_part(from_arguments, sizes, lambda n: [], speed),
+        "assembly_and_solve": time_part(from_forcing, sizes, monthly_fields, speed),
         "simulate": time_simulate(sizes),
+        "copied_bytes_per_us": speed,
     }
+
+
+def heading() -> list[str]:
+    """Machine and versions, without which no figure means anything."""
+    try:
+        numba = f"numba {importlib.metadata.version('numba')}"
+    except importlib.metadata.PackageNotFoundError:
+        numba = "no numba: no compiled kernels"
+    return [
+        f"{processor()}, {platform.system()}, one thread, float32",
+        f"Python {platform.python_version()}, torch {torch.__version__}, "
+        f"numpy {np.__version__}, {numba}, xbinn {xbinn.__version__}",
+    ]
 
 
 def table(results: dict[str, object], sizes: Sizes) -> str:
     """Lay the results out for reading."""
     lines = [
-        f"{platform.processor() or platform.machine()}, {platform.system()}, one thread, float32",
-        f"Python {platform.python_version()}, torch {torch.__version__}, "
-        f"numpy {np.__version__}, xbinn {xbinn.__version__}",
-        f"batches of {sizes.structured} (dense: {sizes.dense}), simulate on {sizes.simulated}; "
-        f"medians of {sizes.repetitions}",
+        *heading(),
+        f"dense in batches of {sizes.dense}, simulate on {sizes.simulated} columns; "
+        f"medians of {sizes.repetitions}; copying {results['copied_bytes_per_us']:.0f} bytes/us",
         "",
-        f"{'':38}{'us a column':>12}{'dense':>10}{'ratio':>8}",
+        f"{'':41}{'batch':>6}{'us a column':>12}{'eager':>8}{'dense':>7}{'ratio':>7}"
+        f"{'eager ratio':>12}{'floor':>7}",
     ]
-    for part, figures in results.items():
-        rows = figures if part != "simulate" else {"forward": figures}
-        for direction, f in rows.items():  # type: ignore[attr-defined]
-            label = f"{part}, {direction.replace('_', ' and ')}"
-            lines.append(f"{label:38}{f['us']:12.2f}{f['baseline_us']:10.0f}{f['ratio']:8.0f}")
+    for part in ("solve", "assembly_and_solve"):
+        for batch, directions in results[part].items():  # type: ignore[attr-defined]
+            for direction, figures in directions.items():
+                label = f"{part}, {direction.replace('_', ' and ')}"
+                lines.append(row(label, batch, figures) + f"{figures['floor_us']:7.2f}")
+    lines.append(row("simulate, forward", sizes.simulated, results["simulate"]))
     return "\n".join(lines)
+
+
+def row(label: str, batch: object, f: Figures) -> str:
+    """One line of the table, but for the floor."""
+    return (
+        f"{label:41}{batch:>6}{f['us']:12.2f}{f['eager_us']:8.2f}{f['baseline_us']:7.0f}"
+        f"{f['ratio']:7.0f}{f['eager_ratio']:12.0f}"
+    )
+
+
+def processor() -> str:
+    """Name the processor, as the system does where Python cannot."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

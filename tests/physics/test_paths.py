@@ -1,5 +1,6 @@
 """Which way is taken, and how compiled kernels are kept."""
 
+import importlib
 import logging
 from pathlib import Path
 from types import ModuleType
@@ -80,6 +81,12 @@ def test_numba_asked_for_and_absent_is_an_error(without_numba, monkeypatch):
     monkeypatch.setenv(VARIABLE, "numba")
     with pytest.raises(InputError, match=r"no xbinn.physics.fused here\): pip install 'xbinn\[fa"):
         fused(ONES)
+
+
+def test_a_numba_that_does_not_compile_is_as_none(monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    with pytest.raises(ImportError, match="NUMBA_DISABLE_JIT is set"):
+        importlib.reload(compiling)
 
 
 def test_unknown_choice_is_an_error(monkeypatch):

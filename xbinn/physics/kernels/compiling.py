@@ -14,6 +14,9 @@ from numba.core.sigutils import normalize_signature
 
 from xbinn import constants, parameters
 
+if numba.config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT is set: numba compiles nothing")
+
 _LOG: Final = logging.getLogger(__name__)
 
 inlined = numba.njit(nogil=True, error_model="numpy")
