@@ -2,19 +2,17 @@
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pyproj
 import rioxarray  # noqa: F401  registers `.rio`
 import xarray as xr
+from affine import Affine
 
-from xbinn.errors import CoordinateError, InputError
+from xbinn.errors import CoordinateError
 from xbinn.labels.neighbours import Floats
 from xbinn.labels.space import find_coordinates, grid_crs, grid_mapping_name
-
-if TYPE_CHECKING:
-    from odc.geo.geobox import GeoBox
 
 RASTER: Final = "xbinn_raster"
 _WGS84: Final = pyproj.CRS("EPSG:4326")
@@ -22,7 +20,6 @@ _EQUAL_STEPS: Final = 1e-2
 """Part of a step by which centres may lie off: files state coordinates in single precision."""
 _SAMPLED: Final = 100
 """Cells along each axis that are looked at to see whether two grids meet."""
-_INSTALL: Final = 'pip install "xbinn[regrid]"'
 
 
 @dataclass(frozen=True)
@@ -62,21 +59,14 @@ class RasterGrid:
         edges = [0, *breaks.tolist(), self.x.size]
         return [slice(a, b) for a, b in pairwise(edges)]
 
-    def geobox(self, columns: slice = slice(None)) -> "GeoBox":
-        """Geometry of a sorted grid as odc-geo takes it.
+    def transform(self, columns: slice = slice(None)) -> Affine:
+        """From column and row of a sorted grid to the corner of the cell there.
 
         Raises
         ------
-        InputError
-            If odc-geo is not installed.
         CoordinateError
             If the steps are not equal.
         """
-        try:
-            from affine import Affine
-            from odc.geo.geobox import GeoBox
-        except ImportError as error:
-            raise InputError(f"rasters are resampled by odc-geo: {_INSTALL}") from error
         step_y, step_x = self.steps()
         x = self.x[columns]
         for name, axis, step in (("y", self.y[::-1], step_y), ("x", x, step_x)):
@@ -89,8 +79,7 @@ class RasterGrid:
                 )
         # From the ends, so that rounding of one coordinate moves no edge.
         top, left = self.y[0] + 0.5 * step_y, x[0] - 0.5 * step_x
-        transform = Affine(step_x, 0.0, left, 0.0, -step_y, top)
-        return GeoBox((self.y.size, x.size), transform, self.crs.to_wkt())
+        return Affine(step_x, 0.0, left, 0.0, -step_y, top)
 
     def meets(self, other: "RasterGrid") -> bool:
         """Whether some cell of one lies within the other, of a sample of each."""

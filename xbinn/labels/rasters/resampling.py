@@ -1,20 +1,30 @@
-"""One raster onto another grid, lazily: GDAL's warp by way of odc-geo, block by block."""
+"""One raster onto another grid, lazily: GDAL's warp, block by block."""
 
-from typing import Any, Final, Literal
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import dask.array as da
 import numpy as np
+import pyproj
 import xarray as xr
+from affine import Affine
+from dask.delayed import delayed
+from rasterio.io import MemoryFile
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import Resampling as Warp
 
 from xbinn.errors import CoordinateError
 from xbinn.labels.rasters.grids import RasterGrid
 
 Resampling = Literal["mean", "mode", "nearest"]
 
-_GDAL: Final = {"mean": "average", "mode": "mode", "nearest": "nearest"}
-_EXACT: Final = 0.0
-"""Transform every cell: GDAL interpolates between some, and results would depend on chunks."""
+_GDAL: Final = {"mean": Warp.average, "mode": Warp.mode, "nearest": Warp.nearest}
+_EXACT: Final = 1e-12
+"""Tolerance of places, in cells. By default GDAL interpolates them along a row wherever the middle
+of the row seems right to an eighth of a cell, so that results would depend on chunks."""
 _NO_WEIGHT: Final = 1e-6
+_SAMPLED: Final = 128
+"""Corners along each edge of a block that are looked at to find what it covers."""
 
 
 def resample(
@@ -61,10 +71,7 @@ def resample(
     if values.chunks is None:
         values = values.chunk({"y": -1, "x": -1})
     goal, turned = target.sorted()
-    parts = [
-        _warp(values, source, goal, columns, how, chunks, weighted=how == "mean")
-        for columns in goal.runs()
-    ]
+    parts = [_warp(values, source, goal, columns, how, chunks) for columns in goal.runs()]
     data = da.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
     out = xr.DataArray(data, dims=("y", "x"), name=values.name)
     # The entries that sorting took go back to where they were.
@@ -79,32 +86,139 @@ def _warp(
     columns: slice,
     how: Resampling,
     chunks: tuple[int, int],
-    *,
-    weighted: bool,
-) -> Any:
-    box = goal.geobox(columns)
-    size = tuple(min(c, n) for c, n in zip(chunks, box.shape, strict=True))
+) -> da.Array:
+    """Resample onto the columns of a sorted grid."""
+    whole = goal.transform(columns)
+    shape = (goal.y.size, goal.x[columns].size)
+    rows, cols = (
+        [(i, min(i + size, n)) for i in range(0, n, size)]
+        for n, size in zip(shape, chunks, strict=True)
+    )
+    across = pyproj.Transformer.from_crs(goal.crs, source.crs, always_xy=True)
+    blocks = []
+    for top, bottom in rows:
+        line = []
+        for left, right in cols:
+            there = _Block(
+                _from(whole, left, top),
+                (bottom - top, right - left),
+                goal.crs.to_wkt(),
+            )
+            line.append(_block(values, source, there, across, how))
+        blocks.append(line)
+    made: da.Array = da.block(blocks)
+    return made
 
-    def to_box(da_: xr.DataArray) -> Any:
-        from odc.geo.xr import xr_reproject
 
-        return xr_reproject(
-            _placed(da_, source), box, resampling=_GDAL[how], chunks=size, tolerance=_EXACT
-        ).data
+@dataclass(frozen=True)
+class _Block:
+    """Part of a grid: from column and row to places, size, CRS."""
 
-    if not weighted or not source.geographic:
-        return to_box(values)
+    transform: Affine
+    shape: tuple[int, int]
+    crs: str
+
+
+def _block(
+    values: xr.DataArray,
+    source: RasterGrid,
+    there: _Block,
+    across: pyproj.Transformer,
+    how: Resampling,
+) -> da.Array:
+    """One block of the result, of the part of the source that it covers."""
+    window = _window(source, there, across)
+    if window is None:
+        nothing: da.Array = da.full(there.shape, np.nan, dtype=values.dtype)
+        return nothing
+    y, x = window
+    here = _Block(
+        _from(source.transform(), x.start, y.start),
+        (y.stop - y.start, x.stop - x.start),
+        source.crs.to_wkt(),
+    )
+    width = None
+    if how == "mean" and source.geographic:
+        width = np.cos(np.radians(source.y[y])).astype(values.dtype)
+    part = values.data[y, x]
+    block = delayed(_reproject, pure=True)(part, here, there, how, width)
+    made: da.Array = da.from_delayed(block, there.shape, meta=np.empty((0, 0), dtype=values.dtype))
+    return made
+
+
+def _window(
+    source: RasterGrid, there: _Block, across: pyproj.Transformer
+) -> tuple[slice, slice] | None:
+    """Rows and columns of the source that a block covers; None where there are none."""
+    corners = [np.unique(np.append(np.arange(0, n, max(1, n // _SAMPLED)), n)) for n in there.shape]
+    row, column = np.meshgrid(*corners, indexing="ij")
+    x, y = across.transform(*_moved(there.transform, column, row))
+    column, row = _moved(~source.transform(), x, y)
+    found = []
+    for place, size, axis in ((row, source.y.size, 0), (column, source.x.size, 1)):
+        finite = np.isfinite(place)
+        if not finite.any():
+            return None
+        # Between the corners that were looked at, edges may bend; interruptions are no bend.
+        steps = np.abs(np.diff(place, axis=axis))
+        steps = steps[np.isfinite(steps)]
+        margin = 2.0 + (2.0 * float(np.median(steps)) if steps.size else 0.0)
+        first = max(0, int(np.floor(place[finite].min() - margin)))
+        last = min(size, int(np.ceil(place[finite].max() + margin)))
+        if first >= last:
+            return None
+        found.append(slice(first, last))
+    return found[0], found[1]
+
+
+def _from(transform: Affine, column: int, row: int) -> Affine:
+    """Count from another cell."""
+    x, y = transform.a * column + transform.c, transform.e * row + transform.f
+    return Affine(transform.a, 0.0, x, 0.0, transform.e, y)
+
+
+def _moved(transform: Affine, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Apply a transform without rotation."""
+    return transform.a * x + transform.c, transform.e * y + transform.f
+
+
+def _reproject(
+    values: np.ndarray,  # (y, x)
+    here: _Block,
+    there: _Block,
+    how: Resampling,
+    width: np.ndarray | None,  # (y,)
+) -> np.ndarray:
+    """Warp in memory; ``width`` weights the rows of a mean."""
+
+    def warp(given: np.ndarray) -> np.ndarray:
+        rows, columns = here.shape
+        profile = {"driver": "GTiff", "count": 1, "dtype": given.dtype, "nodata": np.nan}
+        placed = {"crs": here.crs, "transform": here.transform}
+        with MemoryFile() as memory:
+            with memory.open(height=rows, width=columns, **profile, **placed) as file:
+                file.write(given, 1)
+            with (
+                memory.open() as file,
+                WarpedVRT(
+                    file,
+                    crs=there.crs,
+                    transform=there.transform,
+                    height=there.shape[0],
+                    width=there.shape[1],
+                    resampling=_GDAL[how],
+                    src_nodata=np.nan,
+                    nodata=np.nan,
+                    tolerance=_EXACT,
+                ) as warped,
+            ):
+                return np.asarray(warped.read(1))
+
+    if width is None:
+        return warp(values)
     # Meridians converge: the mean of value times width over the mean of width.
-    width = xr.DataArray(np.cos(np.radians(source.y)).astype(values.dtype), dims="y")
-    there = xr.ones_like(values).where(values.notnull())
-    over = to_box(values * width)
-    total = to_box(there * width)
-    return da.where(total > _NO_WEIGHT, over / total, np.nan).astype(values.dtype)
-
-
-def _placed(values: xr.DataArray, source: RasterGrid) -> xr.DataArray:
-    """Give a sorted raster the coordinates from which odc-geo reads its geometry."""
-    from odc.geo.xr import xr_coords
-
-    coords = xr_coords(source.geobox(), dims=("y", "x"))
-    return values.assign_coords(coords)
+    weight = width[:, None] * np.where(np.isnan(values), np.nan, 1.0).astype(values.dtype)
+    total = warp(weight)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = warp(values * weight) / total
+    return np.where(total > _NO_WEIGHT, mean, np.nan).astype(values.dtype)

@@ -17,6 +17,8 @@ from xbinn.labels.units import parse
 
 _SOURCE_CELLS: Final = 4096
 """Source cells along each edge of what one chunk of the result is made of, about."""
+_CELLS: Final = 2048
+"""Cells along each edge of a chunk of the result at most."""
 _SAID: Final = {"mean": "area-weighted mean", "mode": "most frequent class", "nearest": "nearest"}
 _METRES_PER_DEGREE: Final = 111_195.0
 
@@ -63,8 +65,7 @@ def stack_covariates(
     Raises
     ------
     InputError
-        If there is nothing to open, files cannot be read, names are unknown or used twice, or
-        odc-geo is not installed.
+        If there is nothing to open, files cannot be read, or names are unknown or used twice.
     CoordinateError
         If a raster or ``like`` has no CRS or no equal steps, or lies elsewhere.
 
@@ -195,7 +196,7 @@ def _chunk_size(
     given = chunks or {d: max(sizes) for d, sizes in like.chunksizes.items() if d in dims}
     finest = min(min(_metres(layer.grid)) for layer in layers)
     covered = _SOURCE_CELLS * finest / max(_metres(target))
-    usual = [max(1, min(n, int(covered))) for n in shape]
+    usual = [max(1, min(n, _CELLS, int(covered))) for n in shape]
     y, x = (given.get(d, n if given else u) for d, n, u in zip(dims, shape, usual, strict=True))
     return (y, x) if min(y, x) > 0 else shape
 
