@@ -22,6 +22,8 @@ _MARKS: Final = {"binn": ("o", "#0072B2"), "proda": ("s", "#D55E00")}
 _ROW: Final = 0.165
 """Height of a quantity (inch)."""
 _LETTERS: Final = 5.6
+_SHORT: Final = 3
+"""Letters of a class that fit below a column."""
 _WIDTHS: Final = (2.2, 1.0)
 _TICKS: Final = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 
@@ -57,7 +59,8 @@ def plot_class_agreement(
         ("bias / s.d.", agreement["bias"] / spread, "PuOr", Normalize(-2.0, 2.0)),
         ("RMSE / s.d.", agreement["rmse"] / spread, "Purples", Normalize(0.0, 2.5)),
     ]
-    labels = [str(label) for label in agreement[by].values]
+    labels = [str(label).replace("_", " ") for label in agreement[by].values]
+    long = len(labels) > 1 and max(map(len, labels)) > _SHORT
     counts = agreement["n"].max(QUANTITY).values
     with style(small=True):
         height = 0.7 + _ROW * agreement.sizes[QUANTITY]
@@ -67,7 +70,7 @@ def plot_class_agreement(
             _heat(ax, values.values, cmap, norm)
             _line_between(ax, agreement, np.arange(agreement.sizes[QUANTITY]))
             ax.set_title(what)
-            ax.set_xticks(range(len(labels)), [label.replace("_", " ") for label in labels])
+            ax.set_xticks(range(len(labels)), labels, rotation=90 if long else 0)
             ax.xaxis.set_ticks_position("bottom")
         axes[0].set_yticks(range(agreement.sizes[QUANTITY]), _quantities(agreement))
         cells = ", ".join(f"{label} {n}" for label, n in zip(labels, counts, strict=True))
