@@ -57,6 +57,8 @@ test: $(STAMP) ## Run the tests and the examples in docstrings
 	  --ignore=tests/wheel $(PYTEST_FLAGS)
 
 .PHONY: test-faults
+# Each of their processes would load compiled kernels, which takes longer than its job.
+test-faults: export XBINN_KERNELS = eager
 test-faults: $(STAMP) ## Kill, flip, tear and fill: what a tile job survives
 	$(PYTHON) -m pytest $(PYTEST_SHARED) --dist worksteal -m "not slow" tests/faults $(PYTEST_FLAGS)
 

@@ -42,6 +42,7 @@ def places(profiles: xr.Dataset) -> set[tuple[float, float]]:
     return set(zip(profiles["lat"].values.tolist(), profiles["lon"].values.tolist(), strict=True))
 
 
+@pytest.mark.slow
 def test_json_holds_every_candidate_and_the_choice_comes_first():
     found = json.loads(run("--json"))
     # Two candidates meet two splits, and the better one another.

@@ -60,6 +60,7 @@ def test_training_compares_both_ways_and_the_network_alone():
         assert timed["over_alone"] == pytest.approx(timed["s"] / timed["alone_s"])
 
 
+@pytest.mark.slow
 def test_proda_compares_all_samplers():
     command = [sys.executable, "-m", "benchmarks.proda", "--smoke", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -90,6 +91,7 @@ def test_running_prints_ratios_and_what_a_job_of_many_tiles_does():
     assert results["lazy_graph"]["tasks"] > 0
 
 
+@pytest.mark.slow
 def test_calibration_counts_every_split_and_their_mean():
     command = [sys.executable, "-m", "benchmarks.calibration", "--smoke"]
     environment = {**os.environ, "XBINN_DATA": ""}

@@ -96,6 +96,7 @@ print(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's account")
 def test_memory_does_not_grow_with_the_grid(tmp_path):
     """Twenty times the tiles, less than 15 % more memory."""
