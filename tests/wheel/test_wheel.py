@@ -84,7 +84,7 @@ def test_the_wheel_holds_the_package_and_no_more(wheel):
     package = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "xbinn").rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        if path.is_file() and "__pycache__" not in path.parts
     }
     assert names == package
     assert "xbinn/py.typed" in names
