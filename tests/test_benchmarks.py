@@ -22,16 +22,18 @@ def run(*arguments: str) -> str:
 
 def test_json_has_the_promised_structure():
     results = json.loads(run("--json"))
-    assert list(results) == ["solve", "assembly_and_solve", "simulate", "copied_bytes_per_us"]
+    parts = ["solve", "assembly_and_solve"]
+    assert list(results) == [*parts, "simulate", "small_batch", "copied_bytes_per_us"]
+    assert list(results["small_batch"]) == parts
     assert results["simulate"].keys() == FIGURES
     timed = [results["simulate"]]
-    for part in ("solve", "assembly_and_solve"):
-        assert list(results[part]) == ["2", "8"]
-        for directions in results[part].values():
-            assert list(directions) == ["forward", "forward_backward"]
-            for figures in directions.values():
-                assert figures.keys() == FIGURES | {"floor_us"}
-                timed.append(figures)
+    for directions in (
+        found[part] for found in (results, results["small_batch"]) for part in parts
+    ):
+        assert list(directions) == ["forward", "forward_backward"]
+        for figures in directions.values():
+            assert figures.keys() == FIGURES | {"floor_us"}
+            timed.append(figures)
     for figures in timed:
         assert all(math.isfinite(value) and value > 0.0 for value in figures.values())
         assert figures["ratio"] == pytest.approx(figures["baseline_us"] / figures["us"])
