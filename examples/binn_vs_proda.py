@@ -195,9 +195,12 @@ def draw(
     out: Path,
 ) -> None:
     """Write the figures."""
-    n = real.retrieved.sizes["profile"]
-    note = f"Both learnt from the same {n} profiles; covariates and forcing: {source}"
-    made = f"Synthetic SOC, {KIND} functions of covariates, noise {100 * NOISE:.0f} %"
+    note, of_made = (
+        f"Both learnt from the same {found.retrieved.sizes['profile']} profiles; covariates and "
+        f"forcing: {source}"
+        for found in (real, synthetic)
+    )
+    made = f"Synthetic SOC, {KIND} functions of covariates, noise {100 * NOISE:.0f} %. {of_made}"
     kind = "idealised continent" if "idealised" in source.lower() else "observed SOC"
     figures = {
         "processes": plot_comparison(
@@ -209,12 +212,12 @@ def draw(
         "nearness": plot_nearness(
             nearness,
             title="Which is nearer to the truth, synthetic SOC",
-            caption=f"{made}. {note}",
+            caption=made,
         ),
         "processes_synthetic": plot_comparison(
             *(synthetic.maps[m] for m in METHODS),
             title="BINN against PRODA, synthetic SOC",
-            caption=f"{made}. {note}",
+            caption=made,
         ),
     }
     for method in METHODS:
