@@ -83,6 +83,8 @@ def test_notebooks_run_in_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in notebooks:
         assert CELL in (ROOT / "docs" / name).read_text(), name
     monkeypatch.delenv("XBINN_DOCS_CACHE", raising=False)
+    # Which the settings take away too, and for good.
+    monkeypatch.delenv("XBINN_DATA", raising=False)
     monkeypatch.setattr(sys, "path", [*sys.path])
     settings = runpy.run_path(str(ROOT / "docs" / "conf.py"))
     assert settings["nb_execution_mode"] == "force"
