@@ -1,7 +1,7 @@
 """A random function added to an encoder, fixed while its layers learn: randomized prior functions.
 
 Where observations say nothing, the layers have no reason to take it back, and the members of an
-ensemble differ as much as the prior lets them; where observations do, they agree.
+ensemble differ as much as the prior lets them; elsewhere they can come to agree.
 
 References
 ----------
