@@ -3,6 +3,7 @@
 import ctypes
 import math
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,6 +23,9 @@ COPIES: Final = 2.0
 """Copies of a tile's inputs that exist at once, as measured: as read and as standardised."""
 STEP_BYTES: Final = 15_000
 """Of one of the cells that are solved together in float32, as measured."""
+_GIVE_BACK_EVERY: Final = 8
+"""Tiles between two times that freed memory is given back: what the next tile takes of the system
+has to be cleared page by page, a tenth of a tile's time if it were all of it."""
 _SHARE: Final = 0.7
 """Of the memory, for tiles; the rest is Python, torch and xarray."""
 _GIB: Final = 2**30
@@ -117,8 +121,11 @@ def described(dims: Sequence[str], sizes: Sequence[int] | Mapping[str, int]) -> 
 
 
 def give_back() -> None:
-    """Return freed memory to the system, which glibc keeps: without it a worker grows and grows."""
-    if _GLIBC is not None:
+    """Return freed memory to the system after every so many tiles.
+
+    glibc keeps it otherwise, in pieces that fit no later tile, and a worker grows and grows.
+    """
+    if _GLIBC is not None and next(_TILES) % _GIVE_BACK_EVERY == 0:
         _GLIBC.malloc_trim(0)
 
 
@@ -131,3 +138,4 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 _GLIBC: Final = _glibc()
+_TILES: Final = count(1)
