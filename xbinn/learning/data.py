@@ -3,7 +3,7 @@
 A *site* is one column of forcing and covariates with all the samples that were taken there.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final, Generic
 
 import torch
@@ -17,7 +17,7 @@ _NAMED_SITES: Final = 5
 
 
 @dataclass(frozen=True)
-class TrainingData(Generic[ForcingT]):
+class Batch(Generic[ForcingT]):
     """Sites and their samples, as tensors on one device.
 
     Attributes
@@ -45,6 +45,23 @@ class TrainingData(Generic[ForcingT]):
     weights: Tensor
     observed: Tensor
     sample_weights: Tensor | None = None
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites."""
+        return len(self.numeric)
+
+
+@dataclass(frozen=True)
+class TrainingData(Batch[ForcingT]):
+    """A batch of all sites, whose parts are known to belong together, ready to be drawn from.
+
+    Raises
+    ------
+    InputError
+        If lengths differ, samples name sites that are not there, or sites have no sample.
+    """
+
     _first: Tensor = field(init=False, repr=False)  # (site,) where a site's samples start
     _count: Tensor = field(init=False, repr=False)  # (site,)
     _order: Tensor = field(init=False, repr=False)  # (sample,) samples in the order of sites
@@ -80,19 +97,14 @@ class TrainingData(Generic[ForcingT]):
         object.__setattr__(self, "_first", count.cumsum(0) - count)
         object.__setattr__(self, "_order", torch.argsort(self.site, stable=True))
 
-    @property
-    def n_sites(self) -> int:
-        """Number of sites."""
-        return len(self.numeric)
-
-    def select(self, sites: Tensor) -> "TrainingData[ForcingT]":
+    def batch(self, sites: Tensor) -> Batch[ForcingT]:
         """Return the sites `sites` ``(m,)`` int64 with all their samples, numbered anew."""
         count = self._count[sites]
         site = torch.repeat_interleave(torch.arange(len(sites), device=sites.device), count)
         rank = torch.arange(len(site), device=sites.device) - (count.cumsum(0) - count)[site]
         sample = self._order[self._first[sites][site] + rank]
         extra = self.sample_weights
-        return TrainingData(
+        return Batch(
             self.numeric[sites],
             self.categorical[sites],
             self.forcing.select(sites),
@@ -101,6 +113,11 @@ class TrainingData(Generic[ForcingT]):
             self.observed[sample],
             None if extra is None else extra[sample],
         )
+
+    def select(self, sites: Tensor) -> "TrainingData[ForcingT]":
+        """Return a `batch` that can be drawn from in turn."""
+        part = self.batch(sites)
+        return TrainingData(**{f.name: getattr(part, f.name) for f in fields(Batch)})
 
 
 def list_sites(sites: Tensor) -> str:
