@@ -8,13 +8,10 @@ from 0.9 on one split says little: few blocks are held out, and samples of a blo
 mean over the splits says whether intervals are too narrow or too wide.
 """
 
-import argparse
-import json
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from typing import Final
@@ -25,6 +22,7 @@ import xarray as xr
 from tqdm import tqdm
 
 import xbinn
+from benchmarks.common import parser, report
 from xbinn.science.calibration import calibration
 from xbinn.science.crossvalidation import split_profiles
 
@@ -122,17 +120,9 @@ def table(found: Sequence[Outcome]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.calibration",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes: shows that it runs")
-    chosen = parser.parse_args(arguments)
-    found = run(smoke=chosen.smoke)
-    print(json.dumps([asdict(o) for o in found], indent=2) if chosen.json else table(found))
+    options = parser("benchmarks.calibration", __doc__).parse_args(arguments)
+    report(options, lambda: run(smoke=options.smoke), table)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

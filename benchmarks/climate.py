@@ -12,10 +12,7 @@ Nothing of the other forcing goes in. Trees are those of the land cover: all of 
 savannas and mixed classes, none of the rest.
 """
 
-import argparse
-import json
 import os
-import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,6 +20,7 @@ import numpy as np
 import xarray as xr
 
 import xbinn
+from benchmarks.common import parser, report
 from xbinn.testing import small_grid
 from xbinn.variables import FORCING
 
@@ -34,7 +32,7 @@ _MIXED: Final = (8, 9, 14)
 _FREEZING: Final = 273.15
 _THAWED: Final = " thawed"
 
-Figures = dict[str, dict[str, float]]
+Figures = dict[str, dict[str, float | None]]
 
 
 def _cosine(month: xr.DataArray) -> xr.DataArray:
@@ -98,7 +96,7 @@ def measure(grid: xr.Dataset) -> Figures:
     return figures
 
 
-def _compared(ours: xr.DataArray, theirs: xr.DataArray) -> dict[str, float]:
+def _compared(ours: xr.DataArray, theirs: xr.DataArray) -> dict[str, float | None]:
     ours, theirs = xr.broadcast(ours, theirs)
     a, b = (da.transpose(*ours.dims).values.astype(np.float64).ravel() for da in (ours, theirs))
     known = np.isfinite(a) & np.isfinite(b)
@@ -106,34 +104,39 @@ def _compared(ours: xr.DataArray, theirs: xr.DataArray) -> dict[str, float]:
     # Single precision lets a constant vary in its last digit.
     varies = min(a.std(), b.std()) > 1e-6 * max(abs(a.mean()), abs(b.mean()))
     return {
-        "correlation": float(np.corrcoef(a, b)[0, 1]) if varies else float("nan"),
+        "correlation": float(np.corrcoef(a, b)[0, 1]) if varies else None,
         "bias": float((a - b).mean()),
         "rmse": float(np.sqrt(((a - b) ** 2).mean())),
         "mean": float(b.mean()),
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print what was measured."""
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--smoke", action="store_true", help="a small idealised grid")
-    given = parser.parse_args(arguments)
-    grid = small_grid() if given.smoke else xbinn.datasets.open_grid().load()
-    figures = measure(grid)
-    if given.json:
-        plain = {
-            n: {k: None if np.isnan(v) else v for k, v in f.items()} for n, f in figures.items()
-        }
-        json.dump(plain, sys.stdout)
-        return
-    real = os.environ.get("XBINN_DATA") and not given.smoke
-    print(f"from_climate against {'the grid of XBINN_DATA' if real else 'the idealised grid'}")
+def table(figures: Figures, against: str) -> str:
+    """Lay the figures out for reading."""
     units = {v.name: v.units for v in FORCING}
-    print(f"{'':16}{'correlation':>12}{'bias':>10}{'rmse':>10}{'mean':>10}  unit")
+    lines = [
+        f"from_climate against {against}",
+        f"{'':16}{'correlation':>12}{'bias':>10}{'rmse':>10}{'mean':>10}  unit",
+    ]
     for name, f in figures.items():
-        numbers = f"{f['correlation']:12.2f}{f['bias']:10.3g}{f['rmse']:10.3g}{f['mean']:10.3g}"
-        print(f"{name:16}{numbers}  {units[name.removesuffix(_THAWED)]}")
+        values = {key: np.nan if value is None else value for key, value in f.items()}
+        numbers = f"{values['correlation']:12.2f}" + "".join(
+            f"{values[key]:10.3g}" for key in ("bias", "rmse", "mean")
+        )
+        lines.append(f"{name:16}{numbers}  {units[name.removesuffix(_THAWED)]}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    options = parser("benchmarks.climate", __doc__).parse_args(arguments)
+    real = bool(os.environ.get("XBINN_DATA")) and not options.smoke
+    against = "the grid of XBINN_DATA" if real else "the idealised grid"
+
+    def run() -> Figures:
+        return measure(small_grid() if options.smoke else xbinn.datasets.open_grid().load())
+
+    report(options, run, lambda figures: table(figures, against))
 
 
 if __name__ == "__main__":

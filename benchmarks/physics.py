@@ -1,8 +1,8 @@
 """Time the structured solve against batched dense linear algebra.
 
-Run ``python -m benchmarks.physics`` for a table, with ``--json`` for numbers alone. One thread,
-float32, microseconds of the processor a column, medians of repetitions in which all sides take
-turns:
+Run ``python -m benchmarks.physics`` for a table, with ``--json`` for numbers alone. One thread and
+float32 unless ``--threads`` and ``--dtype`` say otherwise; microseconds of the processor a column
+(of the clock with several threads), medians of repetitions in which all sides take turns:
 
 solve
     From decomposition rates and conductances to pools.
@@ -28,18 +28,10 @@ drawn with replacement from the cells of the grid: the real one where XBINN_DATA
 `xbinn.testing.small_grid` otherwise.
 """
 
-import argparse
-import importlib.metadata
-import json
 import os
-import platform
-import statistics
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -48,6 +40,8 @@ from torch import Tensor
 
 import xbinn
 import xbinn.testing
+from benchmarks.common import by_both_ways, heading, in_turns, parser, report
+from benchmarks.floors import copied_bytes_per_us
 from xbinn.constants import (
     INPUT_POOLS,
     MONTHS_PER_YEAR,
@@ -69,13 +63,11 @@ from xbinn.physics.column import layer_mask
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.inputs import allocation, input_density
 from xbinn.physics.mixing import Mixing, closed_mixing, closed_shape
-from xbinn.physics.paths import VARIABLE
 from xbinn.physics.scalars import annual_scalars, depth_scalar
 from xbinn.physics.solver import solve
 from xbinn.physics.steady_state import SoilCarbonModel
 
 SEED = 20_240_817
-DTYPE = torch.float32
 PERMAFROST_SHARE = 0.25
 Figures = dict[str, float]
 
@@ -89,6 +81,12 @@ class Sizes:
     simulated: int = 20_000
     copied: int = 64 * 2**20
     repetitions: int = 15
+    dtype: str = "float32"
+
+    @property
+    def precision(self) -> torch.dtype:
+        """Type of everything that is timed."""
+        return {"float32": torch.float32, "float64": torch.float64}[self.dtype]
 
 
 SMALL = "small_batch"
@@ -96,7 +94,7 @@ SMALL = "small_batch"
 SMOKE = Sizes(batches=(2, 8), dense=4, simulated=16, copied=1024, repetitions=1)
 
 
-def random_columns(n: int) -> tuple[Tensor, Forcing]:
+def random_columns(n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Forcing]:
     """Parameters (parameter, n) and forcing of the columns described above."""
     rng = np.random.default_rng(SEED)
     low, high = np.array(prior_bounds("binn")).T[..., None]
@@ -109,12 +107,12 @@ def random_columns(n: int) -> tuple[Tensor, Forcing]:
     water = rng.uniform(0.2, 0.8, n) * (1.0 - 0.2 * np.exp(-depth) * season)
     altmax = np.where(permafrost, rng.uniform(0.2, 2.0, n), rng.uniform(2.5, 8.6, n))
     monthly = (temperature, water, rng.uniform(0.8, 1.0, water.shape), np.full(water.shape, 0.9))
-    return torch.from_numpy(parameters).to(DTYPE), Forcing(
-        *(torch.from_numpy(field).to(DTYPE) for field in monthly),
+    return torch.from_numpy(parameters).to(dtype), Forcing(
+        *(torch.from_numpy(field).to(dtype) for field in monthly),
         altmax=torch.from_numpy(np.tile(altmax, (MONTHS_PER_YEAR, 1))),
         allocated=torch.ones(n, dtype=torch.bool),
         nbedrock=torch.from_numpy(rng.integers(3, N_LAYERS + 1, n)),
-        inputs=torch.from_numpy(rng.lognormal(4.0, 0.7, (N_INPUTS, n))).to(DTYPE),
+        inputs=torch.from_numpy(rng.lognormal(4.0, 0.7, (N_INPUTS, n))).to(dtype),
     )
 
 
@@ -126,9 +124,11 @@ def solve_dense(rates: Tensor, moves: Transfers, mixing: Mixing, inputs: Tensor)
     return torch.linalg.solve(matrix, supplied).T.reshape(rates.shape)
 
 
-def from_arguments(n: int, *, structured: bool) -> tuple[Callable[[], Tensor], list[Tensor]]:
+def from_arguments(
+    n: int, dtype: torch.dtype, *, structured: bool
+) -> tuple[Callable[[], Tensor], list[Tensor]]:
     """From rates and conductances to pools, and what takes gradients."""
-    parameters, forcing = random_columns(n)
+    parameters, forcing = random_columns(n, dtype)
     with torch.no_grad():
         state = SoilCarbonModel().steady_state(parameters, forcing)
     leaves = [t.clone() for t in (state.rates, *state.transfers, *state.mixing, state.inputs)]
@@ -139,9 +139,11 @@ def from_arguments(n: int, *, structured: bool) -> tuple[Callable[[], Tensor], l
     ), leaves
 
 
-def from_forcing(n: int, *, structured: bool) -> tuple[Callable[[], Tensor], list[Tensor]]:
+def from_forcing(
+    n: int, dtype: torch.dtype, *, structured: bool
+) -> tuple[Callable[[], Tensor], list[Tensor]]:
     """From monthly forcing and parameters to pools, and what takes gradients."""
-    parameters, forcing = random_columns(n)
+    parameters, forcing = random_columns(n, dtype)
     model = SoilCarbonModel()
     if structured:
         return lambda: model.steady_state(parameters, forcing).pools, [parameters]
@@ -153,6 +155,7 @@ def assemble_arguments(
     parameters: Tensor, forcing: Forcing
 ) -> tuple[Tensor, Transfers, Mixing, Tensor]:
     """Assemble the arguments of `solve_dense` from monthly forcing, as the model does."""
+    dtype = forcing.temperature.dtype
     scalars = annual_scalars(
         forcing.temperature,
         forcing.water,
@@ -161,7 +164,7 @@ def assemble_arguments(
         parameter(parameters, "q10"),
         parameter(parameters, "w_scaling"),
     )
-    depth = depth_scalar(parameter(parameters, "efolding"), DTYPE)
+    depth = depth_scalar(parameter(parameters, "efolding"), dtype)
     exists = layer_mask(forcing.nbedrock)
     rates = decomposition_rates(
         turnover_rates(parameters),
@@ -169,34 +172,13 @@ def assemble_arguments(
         torch.where(exists, scalars.litter * depth, 1.0),
     )
     mixing = closed_mixing(
-        closed_shape(forcing.altmax, forcing.nbedrock, DTYPE),
+        closed_shape(forcing.altmax, forcing.nbedrock, dtype),
         parameter(parameters, "diffus"),
         parameter(parameters, "cryo"),
     )
     fraction = allocation(parameter(parameters, "beta"), forcing.nbedrock, forcing.allocated)
     inputs = input_density(forcing.inputs, fraction)
-    return rates, transfers(parameters, DTYPE), mixing, inputs
-
-
-@contextmanager
-def way(kernels: str) -> Iterator[None]:
-    """Compute one way, whatever the environment says."""
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = kernels
-    try:
-        yield
-    finally:
-        os.environ.pop(VARIABLE)
-        if before is not None:
-            os.environ[VARIABLE] = before
-
-
-def microseconds(run: Callable[[], object], columns: int, kernels: str) -> float:
-    """Time one call."""
-    with way(kernels):
-        start = time.process_time()
-        run()
-        return (time.process_time() - start) * 1e6 / columns
+    return rates, transfers(parameters, dtype), mixing, inputs
 
 
 def compare(
@@ -206,12 +188,11 @@ def compare(
     baseline_columns: int,
     repetitions: int,
 ) -> Figures:
-    """Medians of all sides, taking turns so that a slower minute of the machine hits all."""
-    sides = ((run, columns, "auto"), (run, columns, "eager"), (baseline, baseline_columns, "auto"))
-    for side in sides:
-        microseconds(*side)
-    times = [[microseconds(*side) for side in sides] for _ in range(repetitions)]
-    us, eager, dense_us = (statistics.median(side) for side in zip(*times, strict=True))
+    """Medians of ours, of ours by torch alone and of the baseline, microseconds a column."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    medians = in_turns(by_both_ways(run, baseline), repetitions, clock)
+    us, eager = (medians[side] * 1e6 / columns for side in ("ours", "eager"))
+    dense_us = medians["baseline"] * 1e6 / baseline_columns
     return {
         "us": us,
         "eager_us": eager,
@@ -244,15 +225,6 @@ def forward_backward(function: Callable[[], Tensor], leaves: list[Tensor]) -> Ca
     return run
 
 
-def copied_bytes_per_us(sizes: Sizes) -> float:
-    """Bytes that are read or written in a microsecond while a large array is copied."""
-    source = torch.zeros(sizes.copied, dtype=DTYPE)
-    target = torch.empty_like(source)
-    target.copy_(source)
-    fastest = min(microseconds(lambda: target.copy_(source), 1, "auto") for _ in range(5))
-    return 2 * source.nbytes / fastest
-
-
 def moved_bytes(leaves: list[Tensor], result: Tensor, also: Sequence[Tensor]) -> Figures:
     """Bytes a column that must be read and written, forwards and forwards with backwards."""
     n = result.shape[-1]
@@ -268,15 +240,15 @@ def moved_bytes(leaves: list[Tensor], result: Tensor, also: Sequence[Tensor]) ->
 def time_part(
     part: Callable[..., tuple[Callable[[], Tensor], list[Tensor]]],
     sizes: Sizes,
-    also: Callable[[int], Sequence[Tensor]],
+    also: Callable[[int, torch.dtype], Sequence[Tensor]],
     bytes_per_us: float,
 ) -> dict[str, dict[str, Figures]]:
     """Forward, and forward with backward, of one part, by batch."""
-    theirs, their_leaves = part(sizes.dense, structured=False)
+    theirs, their_leaves = part(sizes.dense, sizes.precision, structured=False)
     results: dict[str, dict[str, Figures]] = {}
     for n in sizes.batches:
-        ours, leaves = part(n, structured=True)
-        moved = moved_bytes(leaves, ours(), also(n))
+        ours, leaves = part(n, sizes.precision, structured=True)
+        moved = moved_bytes(leaves, ours(), also(n, sizes.precision))
         counts = (n, sizes.dense)
         found = {
             "forward": compare(
@@ -296,9 +268,9 @@ def time_part(
     return results
 
 
-def monthly_fields(n: int) -> list[Tensor]:
+def monthly_fields(n: int, dtype: torch.dtype) -> list[Tensor]:
     """What assembly reads beside the parameters."""
-    _, forcing = random_columns(n)
+    _, forcing = random_columns(n, dtype)
     return [forcing.temperature, forcing.water, forcing.oxygen, forcing.nitrogen, forcing.inputs]
 
 
@@ -320,9 +292,9 @@ def simulated_columns(n: int) -> tuple[xr.Dataset, xr.Dataset]:
 def time_simulate(sizes: Sizes) -> Figures:
     """``ds.binn.simulate`` against the dense solve from monthly forcing."""
     ds, parameters = simulated_columns(sizes.simulated)
-    theirs, _ = from_forcing(sizes.dense, structured=False)
+    theirs, _ = from_forcing(sizes.dense, sizes.precision, structured=False)
     return compare(
-        lambda: ds.binn.simulate(parameters, dtype="float32"),
+        lambda: ds.binn.simulate(parameters, dtype=sizes.dtype),
         sizes.simulated,
         forward(theirs),
         sizes.dense,
@@ -332,10 +304,9 @@ def time_simulate(sizes: Sizes) -> Figures:
 
 def run(sizes: Sizes) -> dict[str, object]:
     """All parts."""
-    torch.set_num_threads(1)
-    speed = copied_bytes_per_us(sizes)
+    speed = copied_bytes_per_us(sizes.copied)
     parts = {
-        "solve": time_part(from_arguments, sizes, lambda n: [], speed),
+        "solve": time_part(from_arguments, sizes, lambda *_: [], speed),
         "assembly_and_solve": time_part(from_forcing, sizes, monthly_fields, speed),
     }
     small, large = map(str, sizes.batches)
@@ -347,23 +318,10 @@ def run(sizes: Sizes) -> dict[str, object]:
     }
 
 
-def heading() -> list[str]:
-    """Machine and versions, without which no figure means anything."""
-    try:
-        numba = f"numba {importlib.metadata.version('numba')}"
-    except importlib.metadata.PackageNotFoundError:
-        numba = "no numba: no compiled kernels"
-    return [
-        f"{processor()}, {platform.system()}, one thread, float32",
-        f"Python {platform.python_version()}, torch {torch.__version__}, "
-        f"numpy {np.__version__}, {numba}, xbinn {xbinn.__version__}",
-    ]
-
-
 def table(results: dict[str, object], sizes: Sizes) -> str:
     """Lay the results out for reading."""
     lines = [
-        *heading(),
+        *heading(threads=torch.get_num_threads(), dtype=sizes.dtype),
         f"dense in batches of {sizes.dense}, simulate on {sizes.simulated} columns; "
         f"medians of {sizes.repetitions}; copying {results['copied_bytes_per_us']:.0f} bytes/us",
         "",
@@ -387,30 +345,16 @@ def row(label: str, batch: object, f: Figures) -> str:
     )
 
 
-def processor() -> str:
-    """Name the processor, as the system does where Python cannot."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.physics",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes: shows that it runs")
-    options = parser.parse_args(arguments)
-    sizes = SMOKE if options.smoke else Sizes()
-    results = run(sizes)
-    print(json.dumps(results, indent=2) if options.json else table(results, sizes))
+    command = parser("benchmarks.physics", __doc__)
+    command.add_argument("--threads", type=int, default=1, help="of torch (default 1)")
+    command.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    options = command.parse_args(arguments)
+    sizes = replace(SMOKE if options.smoke else Sizes(), dtype=options.dtype)
+    torch.set_num_threads(options.threads)
+    report(options, lambda: run(sizes), lambda results: table(results, sizes))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

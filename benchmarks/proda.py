@@ -10,18 +10,12 @@ solve, though it costs more: seconds are what to compare. They are of the proces
 jobs on the machine do not count. The whole takes two to three minutes.
 """
 
-import argparse
-import json
-import platform
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-import torch
-
+from benchmarks.common import heading, parser, report
 from xbinn.science.proda import retrieve
 from xbinn.science.proda.sampler import SAMPLERS, SamplerName
 from xbinn.testing import small_grid, small_profiles
@@ -86,8 +80,8 @@ def compare(size: Size) -> dict[str, Figures]:
 def table(results: dict[str, Figures], size: Size) -> str:
     """Lay out the figures, with the machine."""
     lines = [
-        f"{size.profiles} idealised profiles, one thread, float32; medians of the worst parameter",
-        f"torch {torch.__version__}, numpy {np.__version__}, {platform.machine()}",
+        *heading(),
+        f"{size.profiles} idealised profiles; medians of the worst parameter",
         "",
         f"{'sampler':12}{'ess':>8}{'converged':>11}{'s':>8}{'ess/1000 solves':>17}{'ess/s':>8}"
         f"{'ratio':>8}",
@@ -101,14 +95,10 @@ def table(results: dict[str, Figures], size: Size) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.proda", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print numbers alone")
-    parser.add_argument("--smoke", action="store_true", help="run in seconds")
-    options = parser.parse_args(arguments)
+    """Command line."""
+    options = parser("benchmarks.proda", __doc__).parse_args(arguments)
     size = SMOKE if options.smoke else FULL
-    results = compare(size)
-    sys.stdout.write((json.dumps(results) if options.json else table(results, size)) + "\n")
+    report(options, lambda: compare(size), lambda results: table(results, size))
 
 
 if __name__ == "__main__":

@@ -29,9 +29,6 @@ along its first dimension and written to a Zarr store in a temporary folder. The
 one epoch: what it predicts does not matter here.
 """
 
-import argparse
-import json
-import platform
 import shutil
 import statistics
 import sys
@@ -51,6 +48,8 @@ import xarray as xr
 from distributed import Client, LocalCluster
 
 import xbinn
+from benchmarks.common import heading, parser, report
+from benchmarks.common import seconds as timed
 from xbinn.running import store
 from xbinn.running.job import ledger_path, read_plan
 from xbinn.running.ledger import Entry, Ledger
@@ -123,10 +122,8 @@ def setting(sizes: Sizes) -> Iterator[Setting]:
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """Time one call."""
-    begin = time.perf_counter()
-    action()
-    return time.perf_counter() - begin
+    """Time one call, by the clock: waiting for disks and workers counts."""
+    return timed(action, time.perf_counter)
 
 
 def in_turns(
@@ -145,10 +142,12 @@ def in_turns(
     return {"s": a, "baseline_s": b, "ratio": a / b}
 
 
-def job(here: Setting, name: str = "out.zarr") -> xr.Dataset:
+def job(here: Setting, name: str = "out.zarr", **options: int) -> xr.Dataset:
     """Run a tile job, or find it done."""
     path = here.folder / name
-    return xbinn.predict(here.grid, here.model, to=path, chunks=here.tile, progress=False)
+    return xbinn.predict(
+        here.grid, here.model, to=path, chunks=here.tile, progress=False, **options
+    )
 
 
 def clear(here: Setting, name: str = "out.zarr") -> None:
@@ -279,11 +278,18 @@ def two_workers(here: Setting, n: int) -> Figures:
                 clear(here)
                 times.append(seconds(lambda: job(here)))
     one, two = (statistics.median(times) for times in found.values())
-    return {"s": two, "baseline_s": one, "ratio": one / two, "plain_ratio": two_loops(here, n)}
+    loop, loops = two_loops(here, n)
+    return {
+        "s": two,
+        "baseline_s": one,
+        "ratio": one / two,
+        "plain_ratio": loop / loops,
+        "over_loops": two / loops,
+    }
 
 
-def two_loops(here: Setting, n: int) -> float:
-    """Speed of plain loops in two processes over that of one."""
+def two_loops(here: Setting, n: int) -> tuple[float, float]:
+    """Seconds of a plain loop in one process, and of two in two."""
     work = plain_work(here, "out.zarr")
     parts = [range(work.tiling.n_tiles)[i::2] for i in range(2)]
     arguments = (str(here.folder / "grid.zarr"), work)
@@ -300,7 +306,7 @@ def two_loops(here: Setting, n: int) -> float:
             found[1].append(seconds(lambda: run([range(work.tiling.n_tiles)])))
             found[2].append(seconds(lambda: run(parts)))
     one, two = (statistics.median(times) for times in found.values())
-    return one / two
+    return one, two
 
 
 def part_of_loop(grid: str, work: TileWork, numbers: Sequence[int]) -> None:
@@ -374,8 +380,7 @@ def run(sizes: Sizes) -> dict[str, Figures]:
 
 def table(results: dict[str, Figures]) -> str:
     """Lay the numbers out for reading."""
-    versions = f"torch {torch.__version__}, dask {dask.__version__}, xarray {xr.__version__}"
-    lines = [f"medians on {platform.processor() or platform.machine()}, {versions}", ""]
+    lines = [*heading(), f"dask {dask.__version__}, xarray {xr.__version__}; medians", ""]
     lines += [f"  {'':12}{'s':>9}{'baseline':>10}{'ratio':>8}"]
     for name, f in results.items():
         if "ratio" in f:
@@ -387,7 +392,8 @@ def table(results: dict[str, Figures]) -> str:
         f"{results['tile_job']['set_up_s']:.2f} s for a job however large, "
         f"{results['resume']['all_done_s']:.2f} s for one that is complete already",
         f"two plain loops side by side are {results['two_workers']['plain_ratio']:.2f} times as "
-        "fast as one",
+        "fast as one; two workers take "
+        f"{results['two_workers']['over_loops']:.2f} times as long as they",
         f"a job of {tiles['tiles']:.0f} tiles hands out its first after {tiles['first_s']:.2f} s; "
         f"{tiles['tasks_per_tile']:.2f} tasks a tile",
         f"lazy path, 1,000 blocks: {graph['s']:.2f} s to build, {graph['tasks']:.0f} tasks",
@@ -401,17 +407,9 @@ def _say(what: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.running",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes: shows that it runs")
-    chosen = parser.parse_args(arguments)
-    results = run(SMOKE if chosen.smoke else Sizes())
-    print(json.dumps(results, indent=2) if chosen.json else table(results))
+    options = parser("benchmarks.running", __doc__).parse_args(arguments)
+    report(options, lambda: run(SMOKE if options.smoke else Sizes()), table)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -13,11 +13,8 @@ Talwalkar 2016), so that in the end few are compared on many splits. The best of
 what `xbinn.fit` ships. Settings act together, which is why they are not tried one by one.
 """
 
-import argparse
-import json
 import math
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -32,6 +29,7 @@ import xarray as xr
 from tqdm import tqdm
 
 import xbinn
+from benchmarks.common import parser, report
 from xbinn.labels.covariates import select_covariates
 from xbinn.labels.sites import gather_sites
 from xbinn.science.crossvalidation import split_profiles
@@ -236,17 +234,9 @@ def name(setting: str, value: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.settings",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes: shows that it runs")
-    chosen = parser.parse_args(arguments)
-    found = run(smoke=chosen.smoke)
-    print(json.dumps([vars(c) for c in found], indent=2) if chosen.json else table(found))
+    options = parser("benchmarks.settings", __doc__).parse_args(arguments)
+    report(options, lambda: run(smoke=options.smoke), table)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""Time training and prediction with compiled kernels, with torch alone, and without any physics.
+"""Time training and prediction: with compiled kernels, with torch alone, and against baselines.
 
 Run ``python -m benchmarks.training`` for a table, with ``--json`` for numbers alone. One thread,
 float32, seconds of the processor, medians of repetitions in which all sides take turns:
@@ -8,68 +8,92 @@ epoch
     at hand drawn with replacement, with covariates, depths and forcing. A default network.
 predict
     ``ds.binn.predict(model)`` on cells that lie in memory, with all outputs.
+samples
+    ``ds.binn.predict(model, samples=64)`` on fewer of these cells.
 
-The baseline is the same network without physics: forward with backward over the batches of an
-epoch, and forward over the cells. Grid and profiles are the real ones where XBINN_DATA names
-them, the idealised ones otherwise.
+Baselines of epoch and predict are the same network without physics: forward with backward over the
+batches of an epoch, and forward over the cells. The baseline of samples is what cannot be avoided:
+the forcing read and prepared once, and 64 times encoder, steady state and processes.
+
+An epoch has a second baseline, the published scheme (`benchmarks.published`): the same training
+with a dense matrix for each profile and month, in batches of 32 as published. It is timed on a part
+of the sites and scaled to all. Grid and profiles are the real ones where XBINN_DATA names them, the
+idealised ones otherwise.
 """
 
-import argparse
 import copy
-import json
-import statistics
-import sys
-import time
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import torch
 import xarray as xr
+from torch import Tensor
 
 import xbinn
-from benchmarks.physics import heading, way
+from benchmarks.common import by_both_ways, heading, in_turns, parser, report
+from benchmarks.published import DenseModel
 from xbinn.labels.covariates import select_covariates
 from xbinn.labels.sites import gather_sites
+from xbinn.learning.data import TrainingData
 from xbinn.learning.encoders import build_encoder
 from xbinn.learning.model import BINN
+from xbinn.learning.posterior import drawing
 from xbinn.learning.training import train
 from xbinn.parameters import N_PARAMETERS
+from xbinn.physics.columns import Columns
+from xbinn.physics.processes import processes
 from xbinn.physics.steady_state import SoilCarbonModel
 from xbinn.running.block import CELLS_PER_STEP
+from xbinn.running.predictor import for_inference
+from xbinn.running.tensors import pack_forcing
 from xbinn.science.fitting import encoder_config, prepare, training_data
-from xbinn.science.settings import fit_settings
+from xbinn.science.settings import FitSettings, fit_settings
+from xbinn.variables import FORCING_NAMES
 
 SEED: Final = 20_250
 SITES: Final = 25_925
 """Profiles over the contiguous United States in Xu et al. (2025)."""
 CELLS: Final = 20_000
+SAMPLED_CELLS: Final = 8_192
+SAMPLES: Final = 64
+PUBLISHED_SITES: Final = 256
+PUBLISHED_BATCH: Final = 32
+"""Sites of a batch of the published training."""
 REPETITIONS: Final = 5
 Figures = dict[str, float]
 
 
 def compare(run: Callable[[], object], alone: Callable[[], object], repetitions: int) -> Figures:
     """Median seconds of both ways and of the baseline, taking turns."""
-    sides = {"s": (run, "auto"), "eager_s": (run, "eager"), "alone_s": (alone, "auto")}
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for repetition in range(repetitions + 1):
-        for name, (function, kernels) in sides.items():
-            with way(kernels):
-                start = time.process_time()
-                function()
-                seconds = time.process_time() - start
-            # The first time is for imports, compilers and caches.
-            if repetition:
-                times[name].append(seconds)
-    found = {name: statistics.median(values) for name, values in times.items()}
-    return found | {
-        "gain": found["eager_s"] / found["s"],
-        "over_alone": found["s"] / found["alone_s"],
+    found = in_turns(by_both_ways(run, alone), repetitions)
+    return {
+        "s": found["ours"],
+        "eager_s": found["eager"],
+        "alone_s": found["baseline"],
+        "gain": found["eager"] / found["ours"],
+        "over_alone": found["ours"] / found["baseline"],
     }
 
 
-def time_epoch(grid: xr.Dataset, profiles: xr.Dataset, n_sites: int, repetitions: int) -> Figures:
-    """One epoch of the default network, against forward and backward without physics."""
+@dataclass(frozen=True)
+class Epoch:
+    """Sites with their samples, and how a network is built and trained for them."""
+
+    data: TrainingData[Columns]
+    settings: FitSettings
+    config: Mapping[str, Any]
+
+    def network(self, process: SoilCarbonModel | DenseModel) -> BINN:
+        """Return a fresh network around a process model."""
+        network = BINN(build_encoder(self.config, seed=0), process, prior=self.settings.prior)
+        network.encoder.standardise(self.data.numeric)
+        return network
+
+
+def epoch_of(grid: xr.Dataset, profiles: xr.Dataset, n_sites: int) -> Epoch:
+    """Draw sites with replacement, for a default network."""
     settings = fit_settings(epochs=1, seed=0, validation=None)
     covariates = select_covariates(grid)
     sites = gather_sites(grid, profiles, covariates, bedrock=settings.bedrock)
@@ -78,44 +102,95 @@ def time_epoch(grid: xr.Dataset, profiles: xr.Dataset, n_sites: int, repetitions
         prepared.sites, settings.bedrock, settings.observation, torch.float32, torch.device("cpu")
     )
     drawn = np.random.default_rng(SEED).integers(0, data.n_sites, n_sites)
-    data = data.select(torch.from_numpy(drawn))
     config = encoder_config(prepared.covariates, settings, n_outputs=N_PARAMETERS)
-    network = BINN(
-        build_encoder(config, seed=0), SoilCarbonModel(settings.bedrock), prior=settings.prior
-    )
-    network.encoder.standardise(data.numeric)
-    batches = torch.arange(n_sites).tensor_split(max(1, n_sites // settings.options.batch_size))
+    return Epoch(data.select(torch.from_numpy(drawn)), settings, config)
+
+
+def time_epoch(epoch: Epoch, repetitions: int) -> Figures:
+    """One epoch of the default network, against forward and backward without physics."""
+    data, options = epoch.data, epoch.settings.options
+    n_sites = data.n_sites
+    network = epoch.network(SoilCarbonModel(epoch.settings.bedrock))
+    batches = torch.arange(n_sites).tensor_split(max(1, n_sites // options.batch_size))
 
     def alone() -> None:
         network.encoder.train()
         for batch in batches:
             network.encoder(data.numeric[batch], data.categorical[batch]).sum().backward()
 
-    return compare(lambda: train(network, data, options=settings.options), alone, repetitions)
+    def ours() -> None:
+        train(network, data, options=options)
+
+    part = data.select(torch.arange(min(PUBLISHED_SITES, n_sites)))
+    theirs = epoch.network(DenseModel())
+    small = replace(options, batch_size=min(PUBLISHED_BATCH, part.n_sites))
+    sides = {"ours": ours, "published": lambda: train(theirs, part, options=small)}
+    found = in_turns(sides, 1)
+    published = found["published"] * n_sites / part.n_sites
+    against = {"published_s": published, "published_ratio": published / found["ours"]}
+    return compare(ours, alone, repetitions) | against
 
 
-def time_predict(grid: xr.Dataset, profiles: xr.Dataset, n_cells: int, repetitions: int) -> Figures:
-    """A map with all outputs, against the network alone in the precision of maps."""
-    model = xbinn.fit(grid, profiles, epochs=1, seed=0)
+def fitted(grid: xr.Dataset, profiles: xr.Dataset, n_cells: int) -> tuple[xbinn.Model, xr.Dataset]:
+    """A model, and cells drawn with replacement from those that it has a result for."""
+    model = xbinn.fit(grid, profiles, epochs=1, seed=0, progress=False)
     space = [d for d in grid["TSOI"].dims if d not in ("month", "depth")]
     cells = grid.stack(cell=space)
     valid = np.flatnonzero((model_status(grid, model).stack(cell=space) == 0).values)
     drawn = np.random.default_rng(SEED).choice(valid, n_cells)
     cells = cells.isel(cell=drawn).drop_vars(["cell", *space])
-    cells = cells.map(lambda field: field.copy(data=np.ascontiguousarray(field.values)))
+    return model, cells.map(lambda field: field.copy(data=np.ascontiguousarray(field.values)))
+
+
+def covariates_of(cells: xr.Dataset, model: xbinn.Model) -> tuple[Tensor, Tensor]:
+    """What the encoder takes, in the precision of maps; all categories as the class "missing"."""
+    spec = model.predictor.covariates
+    numeric = np.stack([cells[name].values for name, _ in spec.numeric], axis=1)
+    known = torch.zeros((len(numeric), len(spec.categorical)), dtype=torch.int64)
+    return torch.from_numpy(numeric).double(), known
+
+
+def time_predict(model: xbinn.Model, cells: xr.Dataset, repetitions: int) -> Figures:
+    """A map with all outputs, against the network alone in the precision of maps."""
     (network,) = model.predictor.networks
     encoder = copy.deepcopy(network.encoder).double().eval()
-    spec = model.predictor.covariates
-    numeric = torch.from_numpy(np.stack([cells[name].values for name, _ in spec.numeric], axis=1))
-    known = torch.zeros((n_cells, len(spec.categorical)), dtype=torch.int64)
+    numeric, known = covariates_of(cells, model)
 
     def alone() -> None:
         with torch.inference_mode():
-            for part in range(0, n_cells, CELLS_PER_STEP):
+            for part in range(0, len(numeric), CELLS_PER_STEP):
                 chosen = slice(part, part + CELLS_PER_STEP)
-                encoder(numeric[chosen].double(), known[chosen])
+                encoder(numeric[chosen], known[chosen])
 
     return compare(lambda: xbinn.predict(cells, model), alone, repetitions)
+
+
+def unavoidable(model: xbinn.Model, cells: xr.Dataset, samples: int) -> Callable[[], None]:
+    """Return what any map must do: forcing once, and for each sample encoder, state, processes."""
+    (network,) = model.predictor.networks
+    ready = for_inference(network, torch.device("cpu"))
+    arrays = {name: cells[name].values for name in FORCING_NAMES}
+    numeric, known = covariates_of(cells, model)
+
+    def run() -> None:
+        with torch.inference_mode():
+            forcing = pack_forcing(arrays, dtype=torch.float32, device=torch.device("cpu"))
+            columns = network.process.prepare(forcing)
+            for number in range(samples):
+                with drawing(SEED, number):
+                    unit = ready.encoder(numeric, known)
+                processes(network.process.steady_state(ready.physical(unit), columns))
+
+    return run
+
+
+def time_samples(model: xbinn.Model, cells: xr.Dataset, samples: int, repetitions: int) -> Figures:
+    """A map of the posterior, against what cannot be avoided."""
+
+    def ours() -> xr.Dataset:
+        return xbinn.predict(cells, model, samples=samples, seed=SEED)
+
+    return compare(ours, unavoidable(model, cells, samples), repetitions)
 
 
 def model_status(grid: xr.Dataset, model: xbinn.Model) -> xr.DataArray:
@@ -128,9 +203,12 @@ def run(*, smoke: bool) -> dict[str, Figures]:
     torch.set_num_threads(1)
     grid, profiles = xbinn.datasets.open_grid().load(), xbinn.datasets.open_profiles().load()
     n_sites, n_cells, repetitions = (64, 64, 1) if smoke else (SITES, CELLS, REPETITIONS)
+    model, cells = fitted(grid, profiles, n_cells)
+    some = cells.isel(cell=slice(SAMPLED_CELLS))
     return {
-        "epoch": time_epoch(grid, profiles, n_sites, repetitions),
-        "predict": time_predict(grid, profiles, n_cells, repetitions),
+        "epoch": time_epoch(epoch_of(grid, profiles, n_sites), repetitions),
+        "predict": time_predict(model, cells, repetitions),
+        "samples": time_samples(model, some, 2 if smoke else SAMPLES, min(repetitions, 3)),
     }
 
 
@@ -139,29 +217,27 @@ def table(results: dict[str, Figures]) -> str:
     lines = [
         *heading(),
         "",
-        f"{'':10}{'s':>8}{'eager':>8}{'gain':>7}{'network alone':>15}{'over alone':>12}",
+        f"{'':10}{'s':>8}{'eager':>8}{'gain':>7}{'alone':>8}{'over alone':>12}",
     ]
     for name, f in results.items():
         lines.append(
             f"{name:10}{f['s']:8.2f}{f['eager_s']:8.2f}{f['gain']:7.1f}"
-            f"{f['alone_s']:15.2f}{f['over_alone']:12.1f}"
+            f"{f['alone_s']:8.2f}{f['over_alone']:12.2f}"
         )
+    epoch = results["epoch"]
+    lines += [
+        "",
+        f"an epoch of the published scheme takes {epoch['published_s']:.0f} s, "
+        f"{epoch['published_ratio']:.0f} times as long",
+    ]
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes: shows that it runs")
-    options = parser.parse_args(arguments)
-    results = run(smoke=options.smoke)
-    print(json.dumps(results, indent=2) if options.json else table(results))
+    options = parser("benchmarks.training", __doc__).parse_args(arguments)
+    report(options, lambda: run(smoke=options.smoke), table)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

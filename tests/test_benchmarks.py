@@ -1,5 +1,6 @@
 """The benchmark runs and prints what it says it prints; its times are nobody's business here."""
 
+import importlib
 import json
 import math
 import os
@@ -8,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from xbinn.physics.steady_state import SoilCarbonModel
 
 ROOT = Path(__file__).parents[1]
 FIGURES = {"us", "eager_us", "baseline_us", "ratio", "eager_ratio"}
@@ -48,18 +52,81 @@ def test_table_names_machine_and_versions():
     assert sum("forward" in line for line in lines) == 9
 
 
-def test_training_compares_both_ways_and_the_network_alone():
-    command = [sys.executable, "-m", "benchmarks.training", "--smoke", "--json"]
+def on_embedded_data(module: str, *arguments: str) -> str:
+    """Print of a smoke run that does not see real data."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", "--smoke", *arguments]
     environment = {**os.environ, "XBINN_DATA": ""}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout)
-    assert list(results) == ["epoch", "predict"]
+    return done.stdout
+
+
+def test_training_compares_both_ways_and_the_network_alone():
+    results = json.loads(on_embedded_data("training", "--json"))
+    assert list(results) == ["epoch", "predict", "samples"]
     for timed in results.values():
         assert timed["gain"] == pytest.approx(timed["eager_s"] / timed["s"])
         assert timed["over_alone"] == pytest.approx(timed["s"] / timed["alone_s"])
+    assert results["epoch"]["published_ratio"] > 1.0
+
+
+def test_published_scheme_solves_the_same_model(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    published = importlib.import_module("benchmarks.published")
+    physics = importlib.import_module("benchmarks.physics")
+    parameters, forcing = physics.random_columns(32, torch.float64)
+    model = SoilCarbonModel()
+    columns = model.prepare(forcing)
+    ours = model.steady_state(parameters, columns).soc
+    theirs = published.DenseModel().steady_state(parameters, columns).soc
+    # LAPACK's pivoting loses digits where little carbon is.
+    torch.testing.assert_close(theirs, ours, rtol=1e-6, atol=1e-6 * float(ours.max()))
+
+
+def test_operations_are_those_of_arithmetic(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    floors = importlib.import_module("benchmarks.floors")
+    a, b = torch.rand(3, 4), torch.rand(4, 5)
+    assert floors.count_operations(lambda: a @ b) == 2 * 3 * 4 * 5
+    assert floors.count_operations(lambda: (a + 1.0).exp()) == 2 * 12
+    assert floors.count_operations(lambda: a.sum(0)) == 12
+    assert floors.count_operations(lambda: a.T.reshape(2, 6).clone()) == 0
+
+
+@pytest.mark.slow
+def test_stages_are_over_their_floors():
+    results = json.loads(on_embedded_data("stages", "--json"))
+    assert list(results)[:3] == ["ceilings", "encoder", "encoder, and backward"]
+    del results["ceilings"]
+    for stage in results.values():
+        floor = max(stage["floor_by_bytes_us"], stage["floor_by_operations_us"])
+        assert stage["over_floor"] == pytest.approx(stage["us"] / floor)
+        assert stage["bytes"] > 0
+    assert results["solve"]["operations"] > 1000
+
+
+@pytest.mark.slow
+def test_memory_is_that_of_each_part():
+    results = json.loads(on_embedded_data("memory", "--json"))
+    assert list(results) == ["epoch", "predict", "samples", "lazy graph", "retrieve"]
+    assert all(part["before_mib"] > 50.0 for part in results.values())
+
+
+@pytest.mark.slow
+def test_startup_compares_with_xarray_and_with_torch_alone():
+    results = json.loads(on_embedded_data("startup", "--json"))
+    imports, predict = results["import"], results["predict"]
+    assert imports["added"] == pytest.approx(imports["both"] - imports["xarray"])
+    assert predict["first_ever"] > predict["eager"] > imports["xarray"]
+
+
+@pytest.mark.slow
+def test_costs_of_the_world_are_printed_for_every_resolution():
+    lines = on_embedded_data("costs").splitlines()
+    for where in ("0.5 degree", "0.1 degree", "1 km"):
+        assert sum(line.startswith(where) for line in lines) == 2
 
 
 @pytest.mark.slow
@@ -77,13 +144,7 @@ def test_proda_compares_all_samplers():
 
 @pytest.mark.slow
 def test_running_prints_ratios_and_what_a_job_of_many_tiles_does():
-    command = [sys.executable, "-m", "benchmarks.running", "--smoke", "--json"]
-    environment = {**os.environ, "XBINN_DATA": ""}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout)
+    results = json.loads(on_embedded_data("running", "--json"))
     for name in ("lazy_path", "tile_job", "resume"):
         timed = results[name]
         assert timed["ratio"] == pytest.approx(timed["s"] / timed["baseline_s"])
@@ -95,13 +156,7 @@ def test_running_prints_ratios_and_what_a_job_of_many_tiles_does():
 
 @pytest.mark.slow
 def test_calibration_counts_every_split_and_their_mean():
-    command = [sys.executable, "-m", "benchmarks.calibration", "--smoke"]
-    environment = {**os.environ, "XBINN_DATA": ""}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    rows = [line.split() for line in done.stdout.splitlines()[3:]]
+    rows = [line.split() for line in on_embedded_data("calibration").splitlines()[3:]]
     assert [row[:2] for row in rows] == [["1", "0"], ["1", "mean"], ["2", "0"], ["2", "mean"]]
     assert all(0.0 < float(row[2]) <= 1.0 and float(row[3]) > 0.0 for row in rows)
     assert rows[0][2:] == rows[1][2:]

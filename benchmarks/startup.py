@@ -1,0 +1,96 @@
+"""How long is it until something can be done?
+
+Run ``python -m benchmarks.startup`` for a table, with ``--json`` for numbers alone. Seconds of the
+clock of new processes, medians; the sides take turns:
+
+import
+    ``import xbinn`` behind ``import xarray``, over ``import xarray`` alone.
+predict
+    From a new process to a map of a small idealised grid by a saved model, imports included: with
+    the kernels' cache filled by a process before, with an empty one, and by torch alone.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import xbinn
+from benchmarks.common import heading, parser, report
+from xbinn.physics.paths import VARIABLE
+from xbinn.testing import small_grid, small_profiles
+
+REPETITIONS: Final = 7
+BASE: Final = "import xarray"
+PREDICT: Final = (
+    "import xarray, xbinn; xbinn.predict(xarray.open_dataset({grid!r}), xbinn.load({model!r}))"
+)
+Figures = dict[str, float]
+
+
+def seconds(code: str, **environment: str) -> float:
+    """Run code in a new process."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, **environment}, check=True)
+    return time.perf_counter() - start
+
+
+def medians(sides: Mapping[str, tuple[str, dict[str, str]]], repetitions: int) -> Figures:
+    """Median seconds of each side after a round that does not count."""
+    rounds = [
+        [seconds(code, **more) for code, more in sides.values()] for _ in range(repetitions + 1)
+    ]
+    each = zip(*rounds[1:], strict=True)
+    return dict(zip(sides, map(statistics.median, each), strict=True))
+
+
+def run(*, smoke: bool) -> dict[str, Figures]:
+    """All parts, in a folder that is removed afterwards."""
+    repetitions = 1 if smoke else REPETITIONS
+    imports = medians({"xarray": (BASE, {}), "both": (f"{BASE}; import xbinn", {})}, repetitions)
+    with tempfile.TemporaryDirectory(prefix="xbinn-benchmark-") as folder:
+        grid, model = Path(folder, "grid.nc"), Path(folder, "m.xbinn")
+        here = small_grid()
+        here.to_netcdf(grid)
+        xbinn.fit(here, small_profiles(here), epochs=1, seed=0, progress=False).save(model)
+        code = PREDICT.format(grid=str(grid), model=str(model))
+        cache = {"NUMBA_CACHE_DIR": str(Path(folder, "cache"))}
+        cold = seconds(code, **cache)
+        warm = medians(
+            {"kernels": (code, cache), "eager": (code, {VARIABLE: "eager"})}, repetitions
+        )
+    return {
+        "import": {**imports, "added": imports["both"] - imports["xarray"]},
+        "predict": {**warm, "first_ever": cold},
+    }
+
+
+def table(results: dict[str, Figures]) -> str:
+    """Lay the results out for reading."""
+    imports, predict = results["import"], results["predict"]
+    return "\n".join(
+        [
+            *heading(),
+            "",
+            f"import xarray {imports['xarray']:.2f} s; xbinn adds {imports['added']:.2f} s",
+            f"first map of a small grid in a new process: {predict['kernels']:.2f} s with kernels, "
+            f"{predict['eager']:.2f} s by torch alone",
+            "with kernels that have to be compiled, once on a machine: "
+            f"{predict['first_ever']:.1f} s",
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    options = parser("benchmarks.startup", __doc__).parse_args(arguments)
+    report(options, lambda: run(smoke=options.smoke), table)
+
+
+if __name__ == "__main__":
+    main()
