@@ -3,6 +3,7 @@
 import argparse
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import statistics
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ import xbinn
 from xbinn.physics.paths import VARIABLE
 
 ResultsT = TypeVar("ResultsT")
+TURN: Final = 0.03
+"""Least seconds of a turn."""
 
 
 @contextmanager
@@ -46,16 +49,28 @@ def in_turns(
     repetitions: int,
     clock: Callable[[], float] = time.process_time,
 ) -> dict[str, float]:
-    """Median seconds of each side.
+    """Median seconds of one call of each side.
 
-    They take turns, so that a slower minute of the machine hits all. A first round, of imports,
-    compilers and caches, does not count.
+    They take turns, so that a slower minute of the machine hits all. A turn is as many calls as
+    fill some hundredths of a second: a short one would be timed with the caches that the others
+    left. A first round, of imports, compilers and caches, does not count.
     """
-    for run in sides.values():
+    calls = {}
+    for name, run in sides.items():
         run()
-    times = [[seconds(run, clock) for run in sides.values()] for _ in range(repetitions)]
-    medians = map(statistics.median, zip(*times, strict=True))
-    return dict(zip(sides, medians, strict=True))
+        calls[name] = max(1, math.ceil(TURN / max(seconds(run, clock), 1e-6)))
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repetitions):
+        for name, run in sides.items():
+            took = seconds(lambda run=run, n=calls[name]: repeat(run, n), clock)
+            times[name].append(took / calls[name])
+    return {name: statistics.median(own) for name, own in times.items()}
+
+
+def repeat(run: Callable[[], object], n: int) -> None:
+    """Call ``n`` times."""
+    for _ in range(n):
+        run()
 
 
 def by_both_ways(

@@ -1,9 +1,9 @@
 """What does a map of the world cost? Seconds and gigabytes, from what is measured here.
 
 Run ``python -m benchmarks.costs`` for a table, with ``--json`` for numbers alone. Two tile jobs of
-different length are run on one core, without and with 64 samples, and what one more cell takes is
-their difference, so that what a job costs at its beginning and end does not count. Read and written
-bytes are those of a cell in memory; Zarr compresses them. From these:
+different length are run on one core, without and with 64 samples, and what one more cell takes of
+the processor is their difference, so that what a job costs at its beginning and end does not count.
+Read and written bytes are those of a cell in memory; Zarr compresses them. From these:
 
 2 cores, 100 workers
     Two and a hundred times as fast as one core. Two workers were measured
@@ -18,7 +18,6 @@ cells (Harris et al. 2020), and 25 and 3,600 times as many at 0.1 degree and at 
 (1 km). Cells without a result cost next to nothing.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -68,7 +67,6 @@ def per_cell(here: Setting, tiles: tuple[int, int], samples: int, repetitions: i
         took = in_turns(
             {str(i): lambda p=part: run(p) for i, part in enumerate(parts)},
             repetitions,
-            time.perf_counter,
         )
         done = [run(part) for part in parts]
     valid = [int((out["status"] == 0).sum()) for out in done]
