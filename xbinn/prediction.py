@@ -19,7 +19,6 @@ from xbinn.running.block import predict_block
 from xbinn.running.layout import Layout
 from xbinn.running.resources import check_device
 from xbinn.science.sampling import check_noise, posterior_of
-from xbinn.stored import predict_to_store
 from xbinn.variables import OUTPUT_GROUPS
 
 
@@ -126,6 +125,8 @@ def predict(
     given: dict[str, Any] = {"overwrite": overwrite, "chunks": chunks, "shards": shards}
     if to is not None:
         given |= {"device": device, "progress": progress}
+        from xbinn.stored import predict_to_store
+
         stored = predict_to_store(ds, model, layout, about, to, **given)
         return as_quantities(stored) if quantified else stored
     if any(given.values()):

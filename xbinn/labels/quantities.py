@@ -1,9 +1,9 @@
 """Results as quantities of pint, for those who go on calculating with units."""
 
-from typing import Any, Final
+from functools import cache
+from typing import Any
 
 import pint
-import pint_xarray  # noqa: F401  registers `.pint`
 import xarray as xr
 
 from xbinn.constants import DAYS_PER_YEAR, MONTHS_PER_YEAR
@@ -11,7 +11,10 @@ from xbinn.labels.units import REGISTRY, parse
 from xbinn.variables import FLAG_NAMES
 
 
+@cache
 def _registry() -> pint.UnitRegistry[Any]:
+    import pint_xarray  # noqa: F401  registers `.pint`
+
     # Floating point, unlike the one that reads units: these numbers are calculated with.
     registry: pint.UnitRegistry[Any] = pint.UnitRegistry(
         force_ndarray_like=True, on_redefinition="ignore"
@@ -22,14 +25,11 @@ def _registry() -> pint.UnitRegistry[Any]:
     return registry
 
 
-_REGISTRY: Final = _registry()
-
-
 def _unit(name: str, text: str) -> pint.Unit:
     """Return the unit of a text as one of the registry."""
-    unit = _REGISTRY.Unit("")
+    unit = _registry().Unit("")
     for part, exponent in REGISTRY.Quantity(1, parse(text, name=name).unit).unit_items():
-        unit = unit * _REGISTRY.Unit(part) ** int(str(exponent))
+        unit = unit * _registry().Unit(part) ** int(str(exponent))
     return unit
 
 
@@ -58,7 +58,7 @@ def quantified(result: xr.Dataset) -> xr.Dataset:
         if name in units:
             del variable.attrs["units"]
     kept = {n: v.attrs.pop("units") for n, v in bare.variables.items() if "units" in v.attrs}
-    out: xr.Dataset = bare.pint.quantify(units, unit_registry=_REGISTRY)
+    out: xr.Dataset = bare.pint.quantify(units, unit_registry=_registry())
     for name, text in kept.items():
         out[name].attrs["units"] = text
     return out

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 from zlib import crc32
 
-import distributed
 import numpy as np
 import torch
 
@@ -63,6 +62,8 @@ def _cuda_index() -> int:
     # dask-cuda gives each worker its own CUDA_VISIBLE_DEVICES, of which 0 is the first.
     if os.environ.get("CUDA_VISIBLE_DEVICES"):
         return 0
+    import distributed
+
     try:
         name = distributed.get_worker().name
     except ValueError:
