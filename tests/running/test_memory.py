@@ -1,5 +1,6 @@
 """What cannot fit is refused, with an estimate and a chunking that fits."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import xarray as xr
 
 import xbinn
 from xbinn.errors import JobError
+from xbinn.running import memory
 from xbinn.running.layout import Layout
 from xbinn.running.memory import available, check_memory, input_bytes, tile_bytes
 from xbinn.running.tiling import cut
@@ -76,13 +78,45 @@ def test_memory_of_this_process_is_shared_by_its_threads():
 
 
 def test_a_job_refuses_chunks_that_cannot_fit(tmp_path, monkeypatch):
-    from xbinn.running import memory
-
     grid = small_grid()
     model = xbinn.fit(grid, xbinn.testing.small_profiles(grid), epochs=1, seed=0, hidden=(4,))
     monkeypatch.setattr(memory, "MEMORY_LIMIT", 1000)
     with pytest.raises(JobError, match=r"a tile of lat \d+ x lon \d+ needs about"):
         xbinn.predict(grid, model, to=tmp_path / "out.zarr")
+
+
+FAULTS = """
+import resource
+import numpy as np
+from xbinn.running.memory import keep_freed
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        np.ones(2**20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+before = faults()
+keep_freed()
+faults()
+print(before, faults())
+"""
+
+
+@pytest.mark.skipif(memory._GLIBC is None, reason="the allocator is not that of glibc")
+@pytest.mark.parametrize("started_by_dask", [False, True])
+def test_a_worker_uses_the_memory_of_one_array_for_the_next(started_by_dask):
+    """A page is 4 KiB at least, often more, and an array has 8 MiB."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    if started_by_dask:
+        environment["MALLOC_TRIM_THRESHOLD_"] = "65536"
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS], env=environment, capture_output=True, text=True, check=True
+    )
+    before, after = map(int, done.stdout.split())
+    assert after < 50
+    assert (before > 500) == started_by_dask
 
 
 GROWTH = r"""

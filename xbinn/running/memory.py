@@ -2,7 +2,9 @@
 
 import ctypes
 import math
+import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +31,10 @@ has to be cleared page by page, a tenth of a tile's time if it were all of it.""
 _SHARE: Final = 0.7
 """Of the memory, for tiles; the rest is Python, torch and xarray."""
 _GIB: Final = 2**30
+_TRIMMED: Final = "MALLOC_TRIM_THRESHOLD_"
+"""Set by dask for its workers."""
+_THRESHOLDS: Final = ((-3, 32 * 2**20), (-1, 64 * 2**20))
+"""M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h, in bytes."""
 
 
 def input_bytes(inputs: xr.Dataset, dims: Sequence[str]) -> float:
@@ -118,6 +124,19 @@ def advice(inputs: xr.Dataset, tiling: Tiling, needed: float, memory: float) -> 
 def described(dims: Sequence[str], sizes: Sequence[int] | Mapping[str, int]) -> str:
     """Name a size, as in "lat 90 x lon 180"."""
     return " x ".join(f"{d} {n}" for d, n in zip(dims, sizes, strict=True)) or "one column"
+
+
+@cache
+def keep_freed() -> None:
+    """Let a worker of dask use the memory of one array for the next, once for a process.
+
+    dask starts its workers with a variable by which glibc returns all that is freed at once and
+    never learns better: every array is then cleared page by page, which takes a third of the time
+    of a tile. These are the thresholds that glibc settles at without it; see `give_back`.
+    """
+    if _GLIBC is not None and _TRIMMED in os.environ:
+        for option, size in _THRESHOLDS:
+            _GLIBC.mallopt(option, size)
 
 
 def give_back() -> None:

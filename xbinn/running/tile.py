@@ -88,6 +88,7 @@ def run_tile(work: TileWork, number: int, part: xr.Dataset | None = None) -> Ent
     part : Dataset, optional
         Its part of the grid, where ``work`` has no source.
     """
+    memory.keep_freed()
     try:
         return _run(work, number, part)
     finally:
