@@ -76,7 +76,7 @@ def test_a_chart_shows_lines_and_says_so():
     assert places == sorted(places)  # from the top down, as values fall
     assert first["stroke"] != second["stroke"]
     assert "stroke-dasharray" in second
-    assert page.text == ["first", "second"]
+    assert page.text == ["first", "second", "Loss < 4"]
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [float("nan")]])

@@ -21,7 +21,9 @@ _STYLE: Final = """
   gap: 0 1.2em; margin: 0 0 4px 1.1em}
 .xbinn-repr dt {font-weight: 400}
 .xbinn-repr dd {margin: 0; overflow-wrap: anywhere; opacity: .85}
-.xbinn-repr svg {display: block; margin: 2px 0 4px 1.1em; max-width: 100%}
+.xbinn-repr figure {margin: 2px 0 4px 1.1em}
+.xbinn-repr svg {display: block; max-width: 100%}
+.xbinn-repr figcaption {font-size: .85em; opacity: .7}
 """
 
 
@@ -95,7 +97,7 @@ def chart(lines: Mapping[str, Sequence[float]], description: str) -> str:
     lines : dict of str to sequence of float
         At most two, on one scale; values that are not finite are left out.
     description : str
-        Read out to those who cannot see it.
+        Written below it, and read out to those who cannot see it.
     """
     points = {name: [(i, v) for i, v in enumerate(vs) if isfinite(v)] for name, vs in lines.items()}
     values = [v for line in points.values() for _, v in line]
@@ -115,7 +117,10 @@ def chart(lines: Mapping[str, Sequence[float]], description: str) -> str:
             f'<polyline points="{places}" fill="none" stroke="{_COLOURS[number % len(_COLOURS)]}" '
             f'stroke-width="1.6"{dashes}><title>{escape(name)}</title></polyline>'
         )
+    # Read out once: of the picture.
     return (
-        f'<svg role="img" aria-label="{escape(description)}" width="{_WIDTH}" height="{_HEIGHT}" '
-        f'viewBox="0 0 {_WIDTH} {_HEIGHT}">{"".join(drawn)}</svg>'
+        f'<figure><svg role="img" aria-label="{escape(description)}" '
+        f'width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
+        f"{''.join(drawn)}</svg>"
+        f'<figcaption aria-hidden="true">{escape(description)}</figcaption></figure>'
     )

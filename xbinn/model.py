@@ -225,7 +225,8 @@ class Model:
             for name, label in (("training_loss", "training"), ("validation_loss", "validation"))
         }
         said = "Loss by epoch" + ("" if self.members == 1 else ", mean of the members")
-        drawn = chart(lines, f"{said}: training (line) and validation (dashes)")
+        which = "training (line) and validation (dashes)" if "validation" in rows else "training"
+        drawn = chart(lines, f"{said}: {which}")
         return Section("History", rows, html=drawn)
 
     def __repr__(self) -> str:

@@ -3,14 +3,16 @@
 import json
 import re
 import shutil
-import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
+from chromium import Browser, Page, running
 
 import xbinn
 from xbinn.errors import InputError
@@ -145,62 +147,136 @@ def test_without_profiles_there_are_no_scores(model, out, tmp_path):
     assert f"<h1>{out.attrs['title']}</h1>" in text
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium here: apt install chromium")
-def test_in_a_browser_a_cell_shows_its_depths_and_layers_switch(page, out, profiles, tmp_path):
+class Report:
+    """A report in a browser, asked by the names of its models."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        # A cell is shown as soon as there is something to see.
+        page.wait_for(
+            f"window.Bokeh && Bokeh.documents.length && {self.path('here.data.left.length')}"
+        )
+        page.wait_for("Bokeh.documents[0].is_idle")
+
+    def path(self, path: str) -> str:
+        """JavaScript of a path such as ``cell.value``."""
+        name, stop, rest = path.partition(".")
+        return f"Bokeh.documents[0].get_model_by_name({json.dumps(name)}){stop}{rest}"
+
+    def get(self, path: str) -> Any:
+        return self.page.evaluate(self.path(path))
+
+    def numbers(self, path: str) -> list[float]:
+        return self.page.evaluate(f"Array.from({self.path(path)})")
+
+    def wait(self, path: str, value: Any) -> None:
+        self.page.wait_for(f"{self.path(path)} === {json.dumps(value)}")
+
+    def place(self, x: float, y: float) -> list[float]:
+        """Where a place of the map is in the window (px)."""
+        return self.page.evaluate(
+            f"""(() => {{
+                const view = Bokeh.index.find_one({self.path("map")});
+                const box = view.canvas_view.el.getBoundingClientRect();
+                return [box.left + view.frame.x_scale.compute({x}),
+                        box.top + view.frame.y_scale.compute({y})];
+            }})()"""
+        )
+
+    def focused(self) -> str:
+        """Name of what has the focus, or what a button says."""
+        return self.page.evaluate(
+            """(() => {
+                let at = document.activeElement;
+                while (at.shadowRoot && at.shadowRoot.activeElement) {
+                    at = at.shadowRoot.activeElement;
+                }
+                return at.title || at.ariaLabel || at.labels?.[0]?.textContent || at.tagName;
+            })()"""
+        )
+
+    def tab_to(self, what: str) -> None:
+        for _ in range(40):
+            if self.focused().startswith(what):
+                return
+            self.page.press("Tab")
+        raise AssertionError(f"the keyboard does not reach {what}")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator[Browser]:
+    if BROWSER is None:
+        pytest.skip("no Chromium here: apt install chromium")
+    with running(BROWSER, tmp_path_factory.mktemp("browser")) as started:
+        yield started
+
+
+def test_a_click_shows_the_depths_of_a_cell_and_layers_switch(browser, page, out, profiles):
     found = gather(out, profiles)
-    cell = int(found.profile_cell[0])
-    ask = """
-    <script>
-    const wait = setInterval(() => {
-      if (!(window.Bokeh && Bokeh.documents.length)) { return; }
-      clearInterval(wait);
-      const doc = Bokeh.documents[0], get = (name) => doc.get_model_by_name(name);
-      get("cells").selected.indices = [CELL];
-      get("layer").value = "q10";
-      // Callbacks of bokeh run later.
-      setTimeout(() => {
-        const said = {
-          cell: get("cell").value,
-          middle: Array.from(get("line").data.middle),
-          depth: Array.from(get("line").data.y),
-          samples: Array.from(get("shown").data.soc),
-          title: get("depth").title.text,
-          values: Array.from(get("cells").data.value),
-        };
-        const note = document.createElement("pre");
-        note.id = "said";
-        note.textContent = JSON.stringify(said);
-        document.body.appendChild(note);
-      }, 2000);
-    }, 50);
-    </script></body>""".replace("CELL", str(cell))
-    asked = tmp_path / "asked.html"
-    # The last one: bokeh has others in its code.
-    before, _, after = page.read_text().rpartition("</body>")
-    asked.write_text(before + ask + after)
-    done = subprocess.run(
-        [
-            BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-            f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000", "--dump-dom",
-            asked.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )  # fmt: skip
-    answer = re.search(r'<pre id="said">(.*?)</pre>', done.stdout)
-    assert answer is not None, done.stderr
-    said = json.loads(answer[1])
-    assert said["cell"] == cell
-    depths = np.isfinite(found.middle[cell])
-    np.testing.assert_allclose(said["middle"][::2], found.middle[cell][depths], rtol=1e-6)
-    assert said["depth"][:3] == [0.0, 0.02, 0.02]
+    cell = int(found.profile_cell[-1])
+    opened = browser.open(page, width=1400)
+    report = Report(opened)
+    assert report.get("cell.value") == found.profile_cell[0]
+    opened.click(*report.place(*middles(found)[cell]))
+    report.wait("cell.value", cell)
     own = found.samples[found.samples[:, 0] == cell]
-    np.testing.assert_allclose(said["samples"], own[:, 3])
-    assert said["title"] == f"Cell {cell}, {len(own)} samples"
+    report.wait("depth.title.text", f"Cell {cell}, {len(own)} samples")
+    depths = np.isfinite(found.middle[cell])
+    np.testing.assert_allclose(
+        report.numbers("line.data.middle")[::2], found.middle[cell][depths], rtol=1e-6
+    )
+    assert report.numbers("line.data.y")[:3] == [0.0, 0.02, 0.02]
+    np.testing.assert_allclose(report.numbers("shown.data.soc"), own[:, 3])
+    opened.evaluate(f"{report.path('layer.value')} = 'q10'")
     q10 = next(layer for layer in found.layers if layer.name == "q10")
-    np.testing.assert_allclose(said["values"], q10.values, rtol=1e-6)
+    said = q10.label.partition(" (")[0]
+    opened.wait_for(f"{report.path('said.text')}.includes({json.dumps(said)})")
+    np.testing.assert_allclose(report.numbers("cells.data.value"), q10.values, rtol=1e-6)
+    opened.close()
+
+
+def test_the_keyboard_alone_reaches_layers_cells_and_the_map(browser, page, out, profiles):
+    found = gather(out, profiles)
+    opened = browser.open(page, width=1400)
+    report = Report(opened)
+    report.tab_to("Layer")
+    opened.press("ArrowDown")
+    report.wait("layer.value", found.layers[1].name)
+    np.testing.assert_allclose(
+        report.numbers("cells.data.value"), found.layers[1].values, rtol=1e-6
+    )
+    start = report.get("map.x_range.start")
+    report.tab_to("Zoom In")
+    opened.press("Enter")
+    opened.wait_for(f"{report.path('map.x_range.start')} > {start}")
+    report.tab_to("Pan east")
+    zoomed = report.get("map.x_range.start")
+    opened.press("Enter")
+    opened.wait_for(f"{report.path('map.x_range.start')} > {zoomed}")
+    report.tab_to("Cell, 0 to")
+    opened.press("ArrowUp")
+    first = int(found.profile_cell[0])
+    report.wait("cell.value", first + 1)
+    assert report.get("said.text").startswith(f"<b>Cell {first + 1}</b> at longitude")
+    opened.press("ArrowDown")
+    report.wait("cell.value", first)
+    report.tab_to("Scores")
+    opened.close()
+
+
+@pytest.mark.parametrize("width", [1400, 800, 390])
+def test_a_page_is_as_wide_as_its_window(browser, page, width, tmp_path):
+    opened = browser.open(page, width=width)
+    report = Report(opened)
+    assert opened.evaluate("document.documentElement.scrollWidth") == width
+    left = opened.evaluate(
+        f"Bokeh.index.find_one({report.path('depth')}).el.getBoundingClientRect().left"
+    )
+    assert (left > width / 3) == (width > 500)  # side by side, but on a phone
+    opened.screenshot(tmp_path / "page.png")
+    assert (tmp_path / "page.png").stat().st_size > 20_000
+    assert report.get("said.text").startswith("<b>Cell")
+    opened.close()
 
 
 def test_what_cannot_be_shown_is_refused(model, out, profiles, tmp_path, monkeypatch):

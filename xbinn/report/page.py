@@ -1,30 +1,17 @@
-"""The maps and the depth plot of a report, linked in the browser."""
+"""What links the map and the depth plot of a report in the browser."""
 
+from html import escape
 from typing import Any, Final
 
 import numpy as np
-from bokeh.layouts import column
-from bokeh.models import (
-    ColorBar,
-    ColumnDataSource,
-    CustomJS,
-    HoverTool,
-    LinearColorMapper,
-    Range1d,
-    Select,
-    Spinner,
-    TapTool,
-)
+from bokeh.document import Document
+from bokeh.layouts import column, row
+from bokeh.models import ColumnDataSource, CustomJS, Div, LinearColorMapper, Select, Spinner
 from bokeh.palettes import RdBu11, Viridis256
-from bokeh.plotting import figure
 
-from xbinn.plotting.colours import BLUE, VERMILION
 from xbinn.report.content import Content, interfaces
+from xbinn.report.figures import BESIDE, draw_depths, draw_map
 
-_HEIGHT: Final = 540
-"""Of the map (px)."""
-_DEPTH: Final = 3.0
-"""That is shown at first (m); the rest is there, by panning and zooming."""
 _NAME_LAYER: Final = """
 const layer = layers[names.indexOf(select.value)];
 cells.data.value = layers_data.data[layer.name];
@@ -34,6 +21,17 @@ mapper.high = layer.limits[1];
 bar.title = layer.units;
 cells.change.emit();
 """
+_SAY: Final = """
+const i = spinner.value;
+if (i === null || i < 0 || i >= count) { return; }
+const number = (v) => String(Number(v.toPrecision(4))).replace("-", "\u2212");
+const c = cells.data, k = names.indexOf(select.value), v = c.value[i];
+const x = number((c.left[i] + c.right[i]) / 2), y = number((c.bottom[i] + c.top[i]) / 2);
+said.text = "<b>Cell " + i + "</b> at " + places[0].replace("@", x) + ", " +
+  places[1].replace("@", y) + "<br>" +
+  (isFinite(v) ? labels[k].replace("@", number(v)) : "No value");
+"""
+_BEGIN: Final = "spinner.value = first;"
 _CHOOSE_CELL: Final = """
 const chosen = cells.selected.indices;
 if (chosen.length) { spinner.value = chosen[0]; }
@@ -60,7 +58,7 @@ for (let k = 0; k < s.cell.length; k++) {
 shown.data = {top: top, bottom: bottom, soc: soc};
 const c = cells.data;
 here.data = {left: [c.left[i]], right: [c.right[i]], bottom: [c.bottom[i]], top: [c.top[i]]};
-plot.title.text = "Cell " + i + ", " + soc.length + " samples";
+plot.title.text = "Cell " + i + ", " + soc.length + (soc.length === 1 ? " sample" : " samples");
 """
 
 
@@ -70,7 +68,7 @@ def interactive(content: Content) -> Any:
     Returns
     -------
     LayoutDOM
-        Of bokeh.
+        Of bokeh, in a document of its own.
     """
     first = content.layers[0]
     cells = ColumnDataSource(
@@ -90,8 +88,8 @@ def interactive(content: Content) -> Any:
         nan_color="#dddddd",
     )
     here = ColumnDataSource({"left": [], "right": [], "bottom": [], "top": []}, name="here")
-    chart, bar = _map(content, cells, here, mapper)
-    depth, line, shown = _depth_plot(content)
+    chart, bar = draw_map(content, cells, here, mapper)
+    depth, line, shown = draw_depths(content)
     select = Select(
         title="Layer",
         value=first.name,
@@ -156,98 +154,51 @@ def interactive(content: Content) -> Any:
         },
         code=_SHOW_CELL,
     )
-    spinner.js_on_change("value", show)
+    said = Div(
+        name="said",
+        styles={"font-size": "14px"},
+        sizing_mode="stretch_width",
+        # Read out where it changes.
+        html_attributes={"role": "status", "aria-live": "polite"},
+    )
+    say = CustomJS(
+        args={
+            "spinner": spinner,
+            "select": select,
+            "cells": cells,
+            "said": said,
+            "count": int(content.left.size),
+            "names": [la.name for la in content.layers],
+            "labels": [_to_fill(la.label) for la in content.layers],
+            "places": [_to_fill(label) for label in content.labels],
+        },
+        code=_SAY,
+    )
+    spinner.js_on_change("value", show, say)
+    select.js_on_change("value", say)  # after the values have changed
     choose = CustomJS(args={"cells": cells, "spinner": spinner}, code=_CHOOSE_CELL)
     cells.selected.js_on_change("indices", choose)
-    return column(select, chart, spinner, depth, sizing_mode="stretch_width", name="report")
+    beside = column(spinner, said, depth, sizing_mode="stretch_width", styles=BESIDE)
+    both = row(chart, beside, sizing_mode="stretch_width", spacing=16, styles={"flex-wrap": "wrap"})
+    whole = column(select, both, sizing_mode="stretch_width", name="report")
+    page = Document()
+    page.add_root(whole)
+    begin = CustomJS(args={"spinner": spinner, "first": _first_cell(content)}, code=_BEGIN)
+    page.js_on_event("document_ready", begin)
+    return whole
 
 
-def _map(
-    content: Content, cells: ColumnDataSource, here: ColumnDataSource, mapper: LinearColorMapper
-) -> tuple[Any, ColorBar]:
-    first = content.layers[0]
-    chart = figure(
-        height=_HEIGHT,
-        sizing_mode="stretch_width",
-        match_aspect=True,
-        aspect_scale=1.0 / content.aspect,
-        tools="pan,wheel_zoom,box_zoom,reset,save",
-        active_scroll="wheel_zoom",
-        x_axis_label=content.labels[0],
-        y_axis_label=content.labels[1],
-        background_fill_color="#dddddd",
-        name="map",
-    )
-    chart.grid.visible = False
-    drawn = chart.quad(
-        left="left",
-        right="right",
-        bottom="bottom",
-        top="top",
-        fill_color={"field": "value", "transform": mapper},
-        # As the cell: neighbours leave no seam.
-        line_color={"field": "value", "transform": mapper},
-        nonselection_fill_alpha=1.0,
-        nonselection_line_alpha=1.0,
-        source=cells,
-    )
-    place = content.profile_cell
-    marks = chart.scatter(
-        0.5 * (content.left + content.right)[place],
-        0.5 * (content.bottom + content.top)[place],
-        marker="circle",
-        size=3,
-        fill_color="white",
-        line_color="black",
-        line_width=0.5,
-        legend_label="cells with profiles (click to hide)",
-        visible=place.size > 0,
-    )
-    chart.legend.click_policy = "hide"
-    chart.legend.visible = place.size > 0
-    chart.add_layout(chart.legend[0], "above")
-    chart.quad(
-        left="left", right="right", bottom="bottom", top="top", source=here, fill_color=None,
-        line_color=VERMILION, line_width=3,
-    )  # fmt: skip
-    chart.add_tools(
-        HoverTool(
-            renderers=[drawn],
-            tooltips=[("value", "@value{0.000}"), ("cell", "$index"), ("at", "$x{0.00}, $y{0.00}")],
-        ),
-        TapTool(renderers=[drawn]),
-    )
-    marks.level = "overlay"
-    bar = ColorBar(color_mapper=mapper, title=first.units, location=(0, 0))
-    chart.add_layout(bar, "below")
-    return chart, bar
+def _first_cell(content: Content) -> int:
+    """Cell that is shown at first: one with samples, where there is one."""
+    return int(content.profile_cell[0]) if content.profile_cell.size else 0
 
 
-def _depth_plot(content: Content) -> tuple[Any, ColumnDataSource, ColumnDataSource]:
-    line = ColumnDataSource({"y": [], "middle": [], "low": [], "high": []}, name="line")
-    shown = ColumnDataSource({"top": [], "bottom": [], "soc": []}, name="shown")
-    depth = figure(
-        height=380,
-        sizing_mode="stretch_width",
-        title="Click on a cell of the map",
-        x_axis_label="SOC density (kg m⁻³)",
-        y_axis_label="depth (m)",
-        y_range=Range1d(_DEPTH, 0.0, bounds=(0.0, interfaces()[-1])),
-        tools="pan,wheel_zoom,box_zoom,reset,save",
-        name="depth",
-    )
-    if content.low is not None:
-        depth.harea(
-            x1="low", x2="high", y="y", source=line, fill_color=BLUE, fill_alpha=0.25,
-            legend_label=content.band,
-        )  # fmt: skip
-    depth.line(
-        "middle", "y", source=line, line_color=BLUE, line_width=2, legend_label="modelled mean"
-    )
-    depth.segment(
-        x0="soc", x1="soc", y0="top", y1="bottom", source=shown, line_color="black", line_width=3,
-        legend_label="samples in the cell",
-    )  # fmt: skip
-    # On a phone there is no room for it inside.
-    depth.add_layout(depth.legend[0], "below")
-    return depth, line, shown
+def _to_fill(label: str) -> str:
+    """Put a mark where a value is to stand: "stock @ kg m⁻²" of "stock (kg m⁻²)"."""
+    name, _, units = escape(label).rstrip(")").rpartition(" (")
+    if units == "dimensionless":
+        return f"{name} @"
+    if units == "°":
+        return f"{name} @°"
+    # They stay together, and with their number.
+    return "\u00a0".join([f"{name} @", *units.split(" ")])

@@ -13,12 +13,12 @@ from xbinn.model import Model, check_model
 from xbinn.report.content import Content, gather
 
 _STYLE: Final = """
-body {font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 64em; padding: 0 1em 3em;
+body {font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 80em; padding: 0 1em 3em;
   color: #1a1a1a; background: #fff}
 h1 {font-size: 1.5em; line-height: 1.2} h2 {font-size: 1.2em; margin-top: 2em}
-table {border-collapse: collapse} .wide {overflow-x: auto}
-th, td {padding: .2em .8em; text-align: right; border-bottom: 1px solid #ccc}
-th:first-child, td:first-child {text-align: left}
+table {border-collapse: collapse; font-size: .95em} .wide {overflow-x: auto}
+th, td {padding: .2em .6em; text-align: right; border-bottom: 1px solid #ccc}
+th:first-child, td:first-child {text-align: left; white-space: nowrap}
 dl.from {display: grid; grid-template-columns: max-content 1fr; gap: .1em 1em;
   overflow-wrap: anywhere}
 dl.from dd {margin: 0}
@@ -26,7 +26,7 @@ dl.from dd {margin: 0}
 _ABOUT: Final = ("title", "summary", "source", "history", "Conventions")
 _SCORES: Final = ("r2", "rmse", "bias", "correlation")
 _HEADS: Final = {
-    "linear": ("R²", "RMSE (kg m⁻³)", "bias (kg m⁻³)", "correlation"),
+    "linear": ("R²", "RMSE (kg m⁻³)", "bias (kg m⁻³)", "correlation"),
     "log": ("R² of ln", "RMSE of ln", "bias of ln", "correlation of ln"),
 }
 
@@ -42,7 +42,8 @@ def write_report(
     """Write one page with maps to click through, scores, the model and provenance.
 
     The page needs no network and no server. It works by mouse, by touch and by keyboard: the layer
-    is a menu, and cells are chosen by clicking or by number.
+    is a menu, cells are chosen by clicking or by number, what is there is written beside the map,
+    and buttons zoom and move it.
 
     Parameters
     ----------
@@ -109,14 +110,20 @@ def _scores(content: Content) -> str:
         values = [
             float(one[name].sel(scale=scale)) for scale in found["scale"].values for name in _SCORES
         ]
-        cells = "".join(f"<td>{v:.2f}</td>" if np.isfinite(v) else "<td>–</td>" for v in values)
+        cells = "".join(f"<td>{_number(v)}</td>" for v in values)
         rows.append(f"<tr><td>{escape(str(depth))}</td><td>{int(one['n'])}</td>{cells}</tr>")
     return (
         "<h2>Scores on the profiles shown</h2><p>R² is 1 - SSE/SST pooled over samples. The fit "
         "may have seen these profiles: for places that it has not seen, cross-validate.</p>"
-        f'<div class="wide"><table><thead><tr><th>depth</th><th>n</th>{head}</tr></thead>'
+        # By keyboard it is scrolled where it has the focus.
+        '<div class="wide" role="region" aria-label="Scores" tabindex="0">'
+        f"<table><thead><tr><th>depth</th><th>n</th>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−") if np.isfinite(value) else "–"
 
 
 def _provenance(predictions: xr.Dataset) -> str:
