@@ -44,6 +44,12 @@ def test_each_process_has_a_panel_with_its_correlation(pair):
     assert figure.get_suptitle() == "Idealised"
 
 
+def test_a_figure_may_be_given(pair):
+    slide = plt.figure(figsize=(13, 7), layout="constrained")
+    assert plot_comparison(*pair, quantities=["q10"], figure=slide) is slide
+    assert slide.axes[0].get_title().startswith("q10")
+
+
 def test_parameters_can_be_drawn(pair):
     figure = plot_comparison(*pair, quantities=["q10", "efolding"])
     assert [ax.get_title().split()[0] for ax in figure.axes[:2]] == ["q10", "efolding"]

@@ -38,6 +38,12 @@ def caption(figure: plt.Figure) -> str:
     return figure._supxlabel.get_text().replace("\n", " ")
 
 
+def test_a_figure_may_be_given(model):
+    slide = plt.figure(figsize=(13, 7), layout="constrained")
+    assert plot_functions(model, "q10", figure=slide, most=4) is slide
+    assert len(slide.axes) == 4
+
+
 def test_a_panel_for_each_covariate_the_widest_first(model):
     figure = plot_functions(model, "tau4s3", most=20, caption="Data: made up")
     assert len(figure.axes) == len(model.covariates) == 12

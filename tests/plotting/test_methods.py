@@ -46,7 +46,7 @@ def test_agreement_has_a_row_for_each_quantity_and_a_column_for_each_class(maps,
     assert len(columns) == (1 if by is None else found.sizes[by])
     whole = found if by is None else found.sel(cover="all")
     r = float(whole["correlation"].sel(quantity="efolding"))
-    assert f"{r:.2f}" in [text.get_text() for text in first.texts]
+    assert f"{r:.2f}".removeprefix("0") in [text.get_text() for text in first.texts]
     assert "Idealised continent." in " ".join(figure.get_supxlabel().split())
 
 
@@ -67,3 +67,20 @@ def test_other_datasets_are_refused(maps):
         plot_class_agreement(maps[0])
     with pytest.raises(InputError, match="lacks relative_rmse, nearer"):
         plot_nearness(compare(*maps[:2]))
+
+
+def test_a_figure_may_be_given(maps):
+    slide = plt.figure(figsize=(13, 7), layout="constrained")
+    left, right = slide.subfigures(1, 2)
+    assert plot_class_agreement(compare(*maps[:2]), figure=left) is slide
+    assert plot_nearness(compare_with_truth(*maps), figure=right) is slide
+    slide.canvas.draw()
+    assert len(right.legends) == 1
+
+
+def test_a_wide_range_of_distances_has_few_ticks(maps):
+    found = compare_with_truth(*maps)
+    found["relative_rmse"][:, 0] = 1e-4
+    ticks = plot_nearness(found).axes[0].get_xticks()
+    assert len(ticks) < 9
+    assert np.allclose(np.log10(ticks), np.round(np.log10(ticks)))

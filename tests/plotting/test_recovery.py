@@ -48,6 +48,16 @@ def test_captions_name_the_case_and_the_source(found, draw, case):
     assert case.name in draw(found, case.name).get_suptitle()
 
 
+def test_a_figure_may_be_given(found):
+    slide = plt.figure(figsize=(13, 7), layout="constrained")
+    parts = slide.subfigures(2, 2).ravel()
+    for draw, part in zip(BY_CASE, parts, strict=False):
+        assert draw(found, FOUR.name, figure=part) is slide
+    assert plot_spectrum(found, figure=parts[3]) is slide
+    slide.canvas.draw()
+    assert [len(part.axes) for part in parts] == [4, 5, 3, 1]
+
+
 def test_each_unknown_parameter_has_a_panel_and_its_points(found):
     figure = plot_recovery(found, FOUR.name)
     titles = [ax.get_title().splitlines()[0] for ax in figure.axes]

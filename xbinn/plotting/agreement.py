@@ -178,6 +178,6 @@ def _scores(modelled: np.ndarray, observed: np.ndarray) -> str:
             f"R² = {r2(modelled, observed):.2f}",
             f"R² of ln = {r2(*logs):.2f}",
             f"RMSE = {rmse(modelled, observed):.1f} {_UNITS}",
-            f"bias = {bias(modelled, observed):+.1f} {_UNITS}".replace("-", "−"),
+            f"bias = {bias(modelled, observed):+.1f} {_UNITS}",
         )
-    )
+    ).replace("-", "−")

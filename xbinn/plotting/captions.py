@@ -59,11 +59,12 @@ _DIGEST: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 @contextmanager
-def style(*, small: bool = False) -> Iterator[None]:
+def style(*, small: bool = False, scale: float = 1.0) -> Iterator[None]:
     """Set the letters for as long as a figure is drawn; the caller's settings are left alone."""
     # Not plt.rc_context: that would also undo what the backend of a notebook sets up when its first
     # figure is opened, and no later figure would be shown.
-    settings: Any = _SMALL_LETTERS if small else _LETTERS  # matplotlib wants literal keys
+    sizes = _SMALL_LETTERS if small else _LETTERS
+    settings: Any = {name: scale * size for name, size in sizes.items()}  # it wants literal keys
     before: Any = {name: plt.rcParams[name] for name in settings}
     plt.rcParams.update(settings)
     try:

@@ -8,19 +8,12 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from xbinn.errors import InputError
-from xbinn.plotting.captions import (
-    WIDTH,
-    add_caption,
-    new_figure,
-    pretty_units,
-    sentences,
-    style,
-    wrap,
-)
+from xbinn.plotting.captions import pretty_units, wrap
+from xbinn.plotting.sheets import sheet
 from xbinn.science.agreement import COMPARED_PROCESSES, QUANTITIES, compare
 
 _CELLS: Final = 30
@@ -36,6 +29,7 @@ def plot_comparison(
     proda: xr.Dataset,
     *,
     quantities: Sequence[str] = COMPARED_PROCESSES,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Figure:
@@ -47,6 +41,9 @@ def plot_comparison(
         As for `xbinn.science.compare`.
     quantities : sequence of str
         Parameters or processes to draw; by default the six processes.
+    figure : Figure or SubFigure, optional
+        Where to draw, with constrained layout; letters grow with its size, and there is no
+        caption. By default a new figure.
     title : str, optional
         Say here if the data are idealised.
     caption : str, optional
@@ -55,7 +52,8 @@ def plot_comparison(
     Raises
     ------
     InputError
-        If a quantity is none of those compared, or none is given, and as `compare`.
+        If a quantity is none of those compared, none is given, or a caption is given with
+        ``figure``, and as `compare`.
     """
     unknown = [name for name in quantities if name not in QUANTITIES]
     if unknown or not quantities or isinstance(quantities, str):
@@ -65,9 +63,8 @@ def plot_comparison(
         )
     found = compare(binn, proda).compute()
     rows = math.ceil(len(quantities) / _COLUMNS)
-    with style(small=True):
-        figure = new_figure(0.4 + rows * _SIDE, title or "BINN against PRODA", width=WIDTH)
-        grid = figure.subplots(rows, _COLUMNS, squeeze=False)
+    with sheet(figure, 0.4 + rows * _SIDE, title or "BINN against PRODA", caption) as on:
+        grid = on.figure.subplots(rows, _COLUMNS, squeeze=False)
         for ax in grid.flat[len(quantities) :]:
             ax.remove()
         norm = LogNorm(1, None)
@@ -75,23 +72,20 @@ def plot_comparison(
             _panel(ax, binn[name], proda[name], found.sel(quantity=name), norm)
             for ax, name in zip(grid.flat, quantities, strict=False)
         ]
-        _share_colours(figure, list(grid.flat[: len(quantities)]), panels)
+        _share_colours(on.figure, list(grid.flat[: len(quantities)]), panels)
         cells = found["n"].sel(quantity=list(quantities))
-        add_caption(
-            figure,
-            sentences(
-                (
-                    f"BINN against PRODA in {int(cells.max())} cells, units above the panels; "
-                    "colours count the cells in a hexagon, the dashed line is 1:1",
-                    "r is the correlation over all cells, bias the mean of BINN minus PRODA, in "
-                    "the units of the panel",
-                    f"Panels end at the {_TAILS[0]:g}th and {_TAILS[1]:g}th percentile of both "
-                    "maps together; scores are of all cells",
-                    caption,
-                )
-            ),
+        on.describe(
+            (
+                f"BINN against PRODA in {int(cells.max())} cells, units above the panels; "
+                "colours count the cells in a hexagon, the dashed line is 1:1",
+                "r is the correlation over all cells, bias the mean of BINN minus PRODA, in "
+                "the units of the panel",
+                f"Panels end at the {_TAILS[0]:g}th and {_TAILS[1]:g}th percentile of both "
+                "maps together; scores are of all cells",
+                caption,
+            )
         )
-    return figure
+    return on.root
 
 
 def _panel(
@@ -116,11 +110,11 @@ def _panel(
     label = str(scores["quantity"].item()).replace("_", " ")
     said = f"r = {float(scores['correlation']):.2f}, bias = {float(scores['bias']):+.2g}"
     head = wrap(f"{label} ({pretty_units(str(scores['units'].item()))})", _SIDE, 7.0)
-    ax.set_title(f"{head}\n{said}".replace("-", "−"), fontsize=7.0)
+    ax.set_title(f"{head}\n{said}".replace("-", "−"), fontsize="medium")
     return hexagons
 
 
-def _share_colours(figure: Figure, axes: list[Axes], panels: list[Any]) -> None:
+def _share_colours(figure: Figure | SubFigure, axes: list[Axes], panels: list[Any]) -> None:
     """One scale of counts for all panels."""
     most = max(10.0, *(float(np.max(p.get_array())) for p in panels if len(p.get_array())))
     for panel in panels:

@@ -136,6 +136,7 @@ def plot_profiles(
     floor = min(max(_LEAST_DEPTH, _BELOW * deepest), INTERFACE_DEPTH[N_LAYERS - 1])
     if ax is not None:
         _draw(ax, modelled, panels[0], floor)
+        ax.legend(handles=_legend(modelled), loc="lower right", edgecolor="none")
         ax.set_title(title or "")
         return ax
     columns = min(_COLUMNS, len(panels))

@@ -2,7 +2,7 @@
 
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from xbinn.model import Model
 from xbinn.parameters import Prior
@@ -49,21 +49,33 @@ class DatasetPlots:
             log=log,
         )
 
-    def processes(self, *, title: str | None = None, caption: str | None = None) -> Figure:
+    def processes(
+        self,
+        *,
+        figure: Figure | SubFigure | None = None,
+        title: str | None = None,
+        caption: str | None = None,
+    ) -> Figure:
         """Map the eight processes, see `xbinn.plotting.plot_processes`."""
-        return plot_processes(self._obj, title=title, caption=caption)
+        return plot_processes(self._obj, figure=figure, title=title, caption=caption)
 
     def uncertainty(
         self,
         name: str = "cSoilAbove1m",
         *,
         applicability: xr.Dataset | None = None,
+        figure: Figure | SubFigure | None = None,
         title: str | None = None,
         caption: str | None = None,
     ) -> Figure:
         """Map a mean beside its spread, see `xbinn.plotting.plot_uncertainty`."""
         return plot_uncertainty(
-            self._obj, name, applicability=applicability, title=title, caption=caption
+            self._obj,
+            name,
+            applicability=applicability,
+            figure=figure,
+            title=title,
+            caption=caption,
         )
 
     def profiles(
@@ -115,17 +127,26 @@ class ModelPlots:
     def __init__(self, model: Model) -> None:
         self._model = model
 
-    def training(self, *, title: str | None = None, caption: str | None = None) -> Figure:
+    def training(
+        self,
+        *,
+        figure: Figure | SubFigure | None = None,
+        title: str | None = None,
+        caption: str | None = None,
+    ) -> Figure:
         """Draw losses and scores by epoch, see `xbinn.plotting.plot_training`."""
-        return plot_training(self._model.history, title=title, caption=caption)
+        return plot_training(self._model.history, figure=figure, title=title, caption=caption)
 
     def functions(
         self,
         parameter: str,
         *,
         most: int = 9,
+        figure: Figure | SubFigure | None = None,
         title: str | None = None,
         caption: str | None = None,
     ) -> Figure:
         """Draw what a spline encoder has learnt, see `xbinn.plotting.plot_functions`."""
-        return plot_functions(self._model, parameter, most=most, title=title, caption=caption)
+        return plot_functions(
+            self._model, parameter, most=most, figure=figure, title=title, caption=caption
+        )

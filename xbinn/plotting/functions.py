@@ -6,28 +6,20 @@ from typing import Final
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from xbinn.errors import InputError
 from xbinn.model import Model
 from xbinn.parameters import PARAMETER_NAMES, PARAMETERS
-from xbinn.plotting.captions import (
-    WIDTH,
-    add_caption,
-    new_figure,
-    pretty_units,
-    sentences,
-    style,
-    wrap,
-)
+from xbinn.plotting.captions import WIDTH, pretty_units, sentences, wrap
+from xbinn.plotting.colours import BLUE, VERMILION
+from xbinn.plotting.sheets import sheet
 from xbinn.science.functions import learnt_functions
 
 _COLUMNS: Final = 3
 _ROW: Final = 1.75
 """Height of a row of panels (inch)."""
-_BLUE: Final = "#0072B2"
-_VERMILION: Final = "#D55E00"
 _MANY_CLASSES: Final = 12
 """Classes that have room for their numbers."""
 
@@ -37,6 +29,7 @@ def plot_functions(
     parameter: str,
     *,
     most: int = 9,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Figure:
@@ -50,6 +43,9 @@ def plot_functions(
         One of the 21 names.
     most : int
         Covariates to draw, those with the widest effect first.
+    figure : Figure or SubFigure, optional
+        Where to draw, with constrained layout; letters grow with its size, and there is no
+        caption. By default a new figure.
     title : str, optional
         By default the parameter and its meaning. Say here if the data are idealised.
     caption : str, optional
@@ -64,7 +60,8 @@ def plot_functions(
     Raises
     ------
     InputError
-        If the model has another encoder, the parameter is not known, or ``most`` is below 1.
+        If the model has another encoder, the parameter is not known, ``most`` is below 1, or a
+        caption is given with ``figure``.
     """
     if parameter not in PARAMETER_NAMES:
         raise InputError(
@@ -81,9 +78,9 @@ def plot_functions(
     numeric = dict(model.predictor.covariates.numeric)
     columns = min(_COLUMNS, len(shown))
     rows = math.ceil(len(shown) / columns)
-    with style(small=True):
-        figure = new_figure(0.4 + rows * _ROW, title or f"{parameter}: {table.long_name}")
-        panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    heading = title or f"{parameter}: {table.long_name}"
+    with sheet(figure, 0.4 + rows * _ROW, heading, caption) as on:
+        panels = on.figure.subplots(rows, columns, sharey=True, squeeze=False)
         for ax, name in zip(panels.flat, shown, strict=False):
             _curve(ax, effects[name]) if name in numeric else _classes(ax, effects[name])
             x_units = f" ({pretty_units(numeric[name])})" if name in numeric else " (class)"
@@ -93,8 +90,8 @@ def plot_functions(
             ax.remove()
         for ax in panels[:, 0]:
             ax.set_ylabel(f"change in {parameter if straight else 'u'} ({units})")
-        add_caption(figure, sentences((_describe(model, parameter, effects, shown), caption)))
-    return figure
+        on.describe((_describe(model, parameter, effects, shown), caption))
+    return on.root
 
 
 def _width(effect: xr.DataArray) -> float:
@@ -102,7 +99,7 @@ def _width(effect: xr.DataArray) -> float:
 
 
 def _curve(ax: Axes, effect: xr.DataArray) -> None:
-    ax.plot(effect[str(effect.name)].values, effect.values, color=_BLUE, lw=1.4)
+    ax.plot(effect[str(effect.name)].values, effect.values, color=BLUE, lw=1.4)
     ax.xaxis.set_major_locator(MaxNLocator(4))
     _dress(ax)
 
@@ -110,7 +107,7 @@ def _curve(ax: Axes, effect: xr.DataArray) -> None:
 def _classes(ax: Axes, effect: xr.DataArray) -> None:
     """Draw classes in their order, evenly apart: their numbers are names."""
     places = np.arange(effect.size)
-    ax.plot(places, effect.values, "o", ms=2.5, color=_VERMILION)
+    ax.plot(places, effect.values, "o", ms=2.5, color=VERMILION)
     if effect.size <= _MANY_CLASSES:
         ax.set_xticks(places, [str(c) for c in effect[str(effect.name)].values])
     else:

@@ -5,7 +5,7 @@ from typing import Final, Literal, overload
 
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from xbinn.errors import InputError
@@ -23,6 +23,7 @@ from xbinn.plotting.captions import (
 )
 from xbinn.plotting.colours import Colours, choose_colours, explain_limits
 from xbinn.plotting.geometry import Field, lay_out_field
+from xbinn.plotting.sheets import sheet
 from xbinn.variables import PROCESS_NAMES, PROCESSES
 
 GREY: Final = "Grey: no value."
@@ -143,7 +144,11 @@ def plot_map(
 
 
 def plot_processes(
-    out: xr.Dataset, *, title: str | None = None, caption: str | None = None
+    out: xr.Dataset,
+    *,
+    figure: Figure | SubFigure | None = None,
+    title: str | None = None,
+    caption: str | None = None,
 ) -> Figure:
     """Map the eight soil carbon processes of `xbinn.variables.PROCESSES` side by side.
 
@@ -151,6 +156,9 @@ def plot_processes(
     ----------
     out : Dataset
         From `xbinn.predict` or `xbinn.simulate`.
+    figure : Figure or SubFigure, optional
+        Where to draw, with constrained layout; letters grow with its size, and there is no
+        caption. By default a new figure.
     title : str, optional
         By default that of ``out``. Say here if the data are idealised.
     caption : str, optional
@@ -164,7 +172,8 @@ def plot_processes(
     Raises
     ------
     InputError
-        If processes are missing or one cannot be drawn, see `plot_map`.
+        If processes are missing or one cannot be drawn, see `plot_map`, or a caption is given with
+        ``figure``.
     """
     missing = [name for name in PROCESS_NAMES if name not in out]
     if missing:
@@ -178,29 +187,31 @@ def plot_processes(
         choose_colours(field.values, repr(name))
         for name, field in zip(PROCESS_NAMES, fields, strict=True)
     ]
-    with style(small=True):
-        shape = fields[0].height_by_width
-        columns = 2 if shape < _WIDE else 4
-        where: Literal["right", "bottom"] = "right" if columns == 2 else "bottom"
-        # Beside a map its bar with three lines of label and the latitudes; above it a title, and
-        # below it what is not beside it.
-        across = WIDTH / columns - (0.9 if where == "right" else 0.2)
-        height = across * shape + (0.35 if where == "right" else 1.35)
-        rows = -(-len(fields) // columns)
-        figure = new_figure(rows * height + 0.4, title or out.attrs.get("title"))
-        axes = figure.subplots(rows, columns, sharex=True, sharey=True).ravel()
+    shape = fields[0].height_by_width
+    columns = 2 if shape < _WIDE else 4
+    where: Literal["right", "bottom"] = "right" if columns == 2 else "bottom"
+    # Beside a map its bar with three lines of label and the latitudes; above it a title, and below
+    # it what is not beside it.
+    across = WIDTH / columns - (0.9 if where == "right" else 0.2)
+    height = across * shape + (0.35 if where == "right" else 1.35)
+    rows = -(-len(fields) // columns)
+    heading = title or out.attrs.get("title")
+    with sheet(figure, rows * height + 0.4, heading, caption) as on:
+        axes = on.figure.subplots(rows, columns, sharex=True, sharey=True).ravel()
         for i, variable in enumerate(PROCESSES):
-            draw_panel(axes[i], fields[i], colours[i], labels[i], where, width=across)
+            draw_panel(
+                axes[i], fields[i], colours[i], labels[i], where, width=across, scale=on.scale
+            )
             symbol = _GREEK.get(variable.symbol or "", variable.symbol)
             name = f"({ascii_lowercase[i]}) {variable.name.replace('_', ' ')}"
             text = axes[i].set_title(f"{name},\u00a0{symbol}" if symbol else name, loc="left")
-            text.set_text(wrap(text.get_text(), across, float(text.get_fontsize())))
+            text.set_text(wrap(text.get_text(), across, float(text.get_fontsize()) / on.scale))
             axes[i].label_outer()
         # Axes are shared, and some processes have values where others have none.
         west, east, south, north = zip(*(field.extent for field in fields), strict=True)
         axes[0].set(xlim=(min(west), max(east)), ylim=(min(south), max(north)))
         logarithmic = [f"({ascii_lowercase[i]})" for i, c in enumerate(colours) if c.logarithmic]
-        description = sentences(
+        on.describe(
             (
                 "Soil carbon processes at steady state of CLM5's soil carbon model; quantity and "
                 "unit stand at each colour bar",
@@ -212,8 +223,7 @@ def plot_processes(
                 caption,
             )
         )
-        add_caption(figure, description)
-    return figure
+    return on.root
 
 
 def draw_panel(
@@ -224,8 +234,9 @@ def draw_panel(
     where: Literal["right", "bottom"] = "right",
     *,
     width: float,
+    scale: float = 1.0,
 ) -> None:
-    """Draw a map, ``width`` [inch] wide, with its colour bar."""
+    """Draw a map, ``width`` [inch] wide in print, with its colour bar."""
     drawn = field.draw(ax, colours, width)
     if where == "right":
         # An inset keeps the height of the map, which the layout does not know.
@@ -237,8 +248,9 @@ def draw_panel(
         text = bar.ax.xaxis.label
     if not colours.logarithmic:
         bar.locator = MaxNLocator(_BAR_TICKS[where])
-    room = width * field.height_by_width if where == "right" else width
-    bar.set_label(wrap(label, room, float(text.get_fontsize())))
+    # Hinted letters run wider than they are measured, and the next panel is near.
+    room = width * field.height_by_width if where == "right" else 0.94 * width
+    bar.set_label(wrap(label, room, float(text.get_fontsize()) / scale))
 
 
 def name_projection(field: Field) -> str | None:

@@ -7,29 +7,34 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from xbinn.errors import InputError
-from xbinn.plotting.captions import WIDTH, add_caption, new_figure, sentences, style
-from xbinn.plotting.colours import NO_VALUE
+from xbinn.plotting.colours import BLUE, NO_VALUE, VERMILION
+from xbinn.plotting.sheets import sheet
 from xbinn.science.agreement import ALL, METHODS, QUANTITY, TIE
 from xbinn.variables import PROCESS_NAMES
 
 _NAMES: Final = {"binn": "BINN", "proda": "PRODA"}
-_MARKS: Final = {"binn": ("o", "#0072B2"), "proda": ("s", "#D55E00")}
+_MARKS: Final = {"binn": ("o", BLUE), "proda": ("s", VERMILION)}
 _ROW: Final = 0.165
 """Height of a quantity (inch)."""
-_LETTERS: Final = 5.6
 _SHORT: Final = 3
 """Letters of a class that fit below a column."""
 _WIDTHS: Final = (2.2, 1.0)
+_NEAR: Final = 30.0
+"""Ratio of the ends of an axis up to which it has all of these ticks."""
 _TICKS: Final = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 
 
 def plot_class_agreement(
-    agreement: xr.Dataset, *, title: str | None = None, caption: str | None = None
+    agreement: xr.Dataset,
+    *,
+    figure: Figure | SubFigure | None = None,
+    title: str | None = None,
+    caption: str | None = None,
 ) -> Figure:
     """Draw correlation, bias and RMSE of two maps for each quantity, overall and by class.
 
@@ -37,6 +42,9 @@ def plot_class_agreement(
     ----------
     agreement : Dataset
         From `xbinn.science.compare`.
+    figure : Figure or SubFigure, optional
+        Where to draw, with constrained layout; letters grow with its size, and there is no
+        caption. By default a new figure.
     title : str, optional
         Say here if the data are idealised.
     caption : str, optional
@@ -45,7 +53,7 @@ def plot_class_agreement(
     Raises
     ------
     InputError
-        If it is no such Dataset.
+        If it is no such Dataset, or a caption is given with ``figure``.
     """
     _check(agreement, ("correlation", "bias", "rmse", "standard_deviation"))
     dims = [str(d) for d in agreement["correlation"].dims if d != QUANTITY]
@@ -62,10 +70,9 @@ def plot_class_agreement(
     labels = [str(label).replace("_", " ") for label in agreement[by].values]
     long = len(labels) > 1 and max(map(len, labels)) > _SHORT
     counts = agreement["n"].max(QUANTITY).values
-    with style(small=True):
-        height = 0.7 + _ROW * agreement.sizes[QUANTITY]
-        figure = new_figure(height, title or "BINN against PRODA", width=WIDTH)
-        axes = figure.subplots(1, len(panels), sharey=True)
+    height = 0.7 + _ROW * agreement.sizes[QUANTITY]
+    with sheet(figure, height, title or "BINN against PRODA", caption) as on:
+        axes = on.figure.subplots(1, len(panels), sharey=True)
         for ax, (what, values, cmap, norm) in zip(axes, panels, strict=True):
             _heat(ax, values.values, cmap, norm)
             _line_between(ax, agreement, np.arange(agreement.sizes[QUANTITY]))
@@ -74,27 +81,28 @@ def plot_class_agreement(
             ax.xaxis.set_ticks_position("bottom")
         axes[0].set_yticks(range(agreement.sizes[QUANTITY]), _quantities(agreement))
         cells = ", ".join(f"{label} {n}" for label, n in zip(labels, counts, strict=True))
-        add_caption(
-            figure,
-            sentences(
-                (
-                    "Maps of BINN and PRODA against each other, cell by cell: correlation, mean of "
-                    "BINN minus PRODA, and root mean squared difference, the last two over the "
-                    "standard deviation of PRODA's map over all cells, all dimensionless; below "
-                    "the line, processes",
-                    f"Columns: {by.replace('_', ' ')}, with the number of cells ({cells})"
-                    if dims
-                    else f"{counts[0]} cells",
-                    "Grey: fewer than 3 cells, or a map that does not vary",
-                    caption,
-                )
-            ),
+        on.describe(
+            (
+                "Maps of BINN and PRODA against each other, cell by cell: correlation, mean of "
+                "BINN minus PRODA, and root mean squared difference, the last two over the "
+                "standard deviation of PRODA's map over all cells, all dimensionless; below "
+                "the line, processes",
+                f"Columns: {by.replace('_', ' ')}, with the number of cells ({cells})"
+                if dims
+                else f"{counts[0]} cells",
+                "Grey: fewer than 3 cells, or a map that does not vary",
+                caption,
+            )
         )
-    return figure
+    return on.root
 
 
 def plot_nearness(
-    found: xr.Dataset, *, title: str | None = None, caption: str | None = None
+    found: xr.Dataset,
+    *,
+    figure: Figure | SubFigure | None = None,
+    title: str | None = None,
+    caption: str | None = None,
 ) -> Figure:
     """Draw how far the maps of two methods are from a known truth, and which is nearer.
 
@@ -102,6 +110,9 @@ def plot_nearness(
     ----------
     found : Dataset
         From `xbinn.science.agreement.compare_with_truth`.
+    figure : Figure or SubFigure, optional
+        Where to draw, with constrained layout; letters grow with its size, and there is no
+        caption. By default a new figure.
     title : str, optional
         Say here if the data are idealised.
     caption : str, optional
@@ -110,15 +121,14 @@ def plot_nearness(
     Raises
     ------
     InputError
-        If it is no such Dataset.
+        If it is no such Dataset, or a caption is given with ``figure``.
     """
     _check(found, ("relative_rmse", "correlation", "nearer"))
     nearer = found["nearer"].values
     rows = np.arange(found.sizes[QUANTITY])
-    with style(small=True):
-        height = 0.9 + _ROW * len(rows)
-        figure = new_figure(height, title or "Which is nearer to the truth", width=WIDTH)
-        distance, likeness = figure.subplots(1, 2, sharey=True, width_ratios=_WIDTHS)
+    height = 0.9 + _ROW * len(rows)
+    with sheet(figure, height, title or "Which is nearer to the truth", caption) as on:
+        distance, likeness = on.figure.subplots(1, 2, sharey=True, width_ratios=_WIDTHS)
         for ax, name in ((distance, "relative_rmse"), (likeness, "correlation")):
             values = found[name].transpose("model", QUANTITY)
             ax.hlines(rows, values.min("model"), values.max("model"), color="0.8", lw=0.8, zorder=1)
@@ -141,7 +151,9 @@ def plot_nearness(
             _line_between(ax, found, rows)
         distance.axvline(1.0, color="0.2", lw=0.9, ls="--", zorder=2)
         distance.set_xscale("log")
-        distance.xaxis.set_major_locator(FixedLocator(list(_TICKS)))
+        low, high = distance.get_xlim()
+        near = high / low < _NEAR
+        distance.xaxis.set_major_locator(FixedLocator(_TICKS) if near else LogLocator(numticks=7))
         distance.xaxis.set_minor_locator(NullLocator())
         distance.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         distance.set_xlabel("RMSE over s.d. of the truth (dimensionless)")
@@ -149,23 +161,20 @@ def plot_nearness(
         likeness.axvline(0.0, color="0.6", lw=0.6, zorder=2)
         distance.set_yticks(rows, _quantities(found))
         distance.set_ylim(len(rows) - 0.4, -0.6)
-        _legend(figure)
+        _legend(on.figure)
         won = {name: int((nearer == name).sum()) for name in (*METHODS, TIE)}
-        add_caption(
-            figure,
-            sentences(
-                (
-                    f"Maps of both methods against the truth in {int(found['n'].max())} cells; "
-                    "below the line, processes",
-                    "Filled where that method is nearer: the 90 % interval of the difference in "
-                    "RMSE, from resampling blocks of cells, holds no zero; with both hollow it is "
-                    f"a tie (BINN nearer {won['binn']}, PRODA {won['proda']}, ties {won[TIE]})",
-                    "Right of the dashed line the mean of the truth would be a better map",
-                    caption,
-                )
-            ),
+        on.describe(
+            (
+                f"Maps of both methods against the truth in {int(found['n'].max())} cells; "
+                "below the line, processes",
+                "Filled where that method is nearer: the 90 % interval of the difference in "
+                "RMSE, from resampling blocks of cells, holds no zero; with both hollow it is "
+                f"a tie (BINN nearer {won['binn']}, PRODA {won['proda']}, ties {won[TIE]})",
+                "Right of the dashed line the mean of the truth would be a better map",
+                caption,
+            )
         )
-    return figure
+    return on.root
 
 
 def _check(found: xr.Dataset, needed: tuple[str, ...]) -> None:
@@ -198,14 +207,31 @@ def _heat(ax: Axes, values: np.ndarray, cmap: str, norm: Normalize) -> None:
         if np.isfinite(value):
             red, green, blue, _ = colours(norm(value))
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-            text = f"{value:.2f}".replace("-", "−") if abs(value) < 10.0 else f"{value:.0f}"
-            letters: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": _LETTERS}
-            ax.text(column, row, text, color="white" if dark else "0.1", **letters)
+            letters: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small"}
+            ax.text(column, row, _short(value), color="white" if dark else "0.1", **letters)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
 
 
-def _legend(figure: Figure) -> None:
+def _short(value: float) -> str:
+    """Write a number that fits into a narrow column.
+
+    Examples
+    --------
+    >>> [_short(value) for value in (-0.001, 0.07, -0.59, 1.0, -1.56, 23.4)]
+    ['.00', '.07', '−.59', '1.00', '−1.6', '23']
+    """
+    rounded = round(value, 2) + 0.0  # no -0.00
+    if abs(rounded) < 1.0:
+        text = f"{rounded:.2f}".replace("0.", ".", 1)
+    elif abs(rounded) == 1.0:
+        text = f"{rounded:.2f}"
+    else:
+        text = f"{value:.1f}" if abs(value) < 10.0 else f"{value:.0f}"
+    return text.replace("-", "−")
+
+
+def _legend(figure: Figure | SubFigure) -> None:
     handles = [
         Line2D([], [], ls="none", marker=mark, color=colour, ms=4.5, label=_NAMES[method])
         for method, (mark, colour) in _MARKS.items()

@@ -94,8 +94,8 @@ def plot_posteriors(
     samples = {name: _samples(drawn, name) for name in names}
     if ax is not None:
         _draw(ax, samples[names[0]], _TABLE[names[0]], bounds[names[0]])
-        ax.set_xlabel(_label(_TABLE[names[0]]))
-        ax.set_ylabel("density over that of the prior")
+        ax.set_xlabel(f"{names[0]} ({pretty_units(_TABLE[names[0]].units)})")
+        ax.set_ylabel("density over that of the prior (dimensionless)")
         ax.set_title(title or "")
         return ax
     rows = min(_ROWS, len(names))
@@ -108,7 +108,7 @@ def plot_posteriors(
             spare.remove()
         for panel, name in zip(grid.flat, names, strict=False):
             _draw(panel, samples[name], _TABLE[name], bounds[name])
-            panel.set_title(_label(_TABLE[name]), fontsize=7.0)
+            panel.set_title(_label(_TABLE[name]), fontsize="medium")
             panel.set_yticks([])
             # Ends of neighbours must not run into each other.
             for text, side in zip(panel.get_xticklabels(), ("left", "right"), strict=True):

@@ -4,11 +4,12 @@ from typing import Final
 
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from xbinn.errors import InputError
-from xbinn.plotting.captions import add_caption, new_figure, pretty_units, sentences, style
+from xbinn.plotting.captions import pretty_units
+from xbinn.plotting.sheets import sheet
 
 _NEEDED: Final = ("training_loss", "validation_loss", "best_epoch", "epoch")
 _OF_CARBON: Final = ("validation_r2", "validation_log_r2")
@@ -22,7 +23,11 @@ _HEIGHT: Final = 2.8
 
 
 def plot_training(
-    history: xr.Dataset, *, title: str | None = None, caption: str | None = None
+    history: xr.Dataset,
+    *,
+    figure: Figure | SubFigure | None = None,
+    title: str | None = None,
+    caption: str | None = None,
 ) -> Figure:
     """Draw losses by epoch and, where the fit had validation, its R2.
 
@@ -30,6 +35,9 @@ def plot_training(
     ----------
     history : Dataset
         ``model.history``; of an ensemble every member has lines of its own.
+    figure : Figure or SubFigure, optional
+        Where to draw, with constrained layout; letters grow with its size, and there is no
+        caption. By default a new figure.
     title : str, optional
         By default "Training of the network". Say here if the data are idealised.
     caption : str, optional
@@ -43,7 +51,8 @@ def plot_training(
     Raises
     ------
     InputError
-        If ``history`` is not that of a model, or holds no epoch.
+        If ``history`` is not that of a model or holds no epoch, or a caption is given with
+        ``figure``.
     """
     scores = () if _OF_PARAMETERS in history else _OF_CARBON
     missing = [name for name in (*_NEEDED, *scores) if name not in history]
@@ -63,15 +72,15 @@ def plot_training(
         else "samples held out to decide when to stop. (b) Their R², 1 - SSE/SST pooled over "
         "samples, of SOC density (kg m⁻³) and of its natural logarithm"
     )
-    with style():
-        figure = new_figure(_HEIGHT, title or "Training of the network")
-        axes = figure.subplots(1, 2 if validated else 1, sharex=True, squeeze=False).ravel()
+    heading = title or "Training of the network"
+    with sheet(figure, _HEIGHT, heading, caption, small=False) as on:
+        axes = on.figure.subplots(1, 2 if validated else 1, sharex=True, squeeze=False).ravel()
         _losses(axes[0], history, validated)
         below = _scores(axes[1], history) if validated else False
         for ax in axes:
             _dress(ax, history["best_epoch"].values.tolist() if validated else [])
             ax.legend(loc="best", edgecolor="none")
-        description = sentences(
+        on.describe(
             (
                 "(a) Loss by epoch. The training loss is the mean over batches while weights and "
                 "dropout change, without regularization"
@@ -87,8 +96,7 @@ def plot_training(
                 caption,
             )
         )
-        add_caption(figure, description)
-    return figure
+    return on.root
 
 
 def _losses(ax: Axes, history: xr.Dataset, validated: bool) -> None:

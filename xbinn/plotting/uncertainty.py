@@ -4,13 +4,14 @@ from typing import Final
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from xbinn.errors import InputError
-from xbinn.plotting.captions import WIDTH, add_caption, new_figure, sentences, shortened, style
+from xbinn.plotting.captions import WIDTH, shortened
 from xbinn.plotting.colours import choose_colours, explain_limits
 from xbinn.plotting.geometry import lay_out_field
 from xbinn.plotting.maps import GREY, draw_panel, label_field, name_projection
+from xbinn.plotting.sheets import sheet
 
 _AREA: Final = "area_of_applicability"
 _HATCH: Final = "//////"
@@ -26,6 +27,7 @@ def plot_uncertainty(
     name: str = "cSoilAbove1m",
     *,
     applicability: xr.Dataset | None = None,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Figure:
@@ -39,6 +41,9 @@ def plot_uncertainty(
         A field of it on space alone; select a depth before.
     applicability : Dataset, optional
         From `xbinn.applicability`, on the same cells.
+    figure : Figure or SubFigure, optional
+        Where to draw, with constrained layout; letters grow with its size, and there is no
+        caption. By default a new figure.
     title : str, optional
         By default the long name of the field. Say here if the data are idealised.
     caption : str, optional
@@ -53,8 +58,8 @@ def plot_uncertainty(
     Raises
     ------
     InputError
-        If the field or its standard deviation is missing, ``applicability`` is none, or a field
-        cannot be drawn, see `plot_map`.
+        If the field or its standard deviation is missing, ``applicability`` is none, a field cannot
+        be drawn, see `plot_map`, or a caption is given with ``figure``.
     """
     spread_name = f"{name}_std"
     missing = [n for n in (name, spread_name) if n not in out]
@@ -81,16 +86,15 @@ def plot_uncertainty(
         choose_colours(fields[1].values, repr(spread_name), cmap=_SPREAD_MAP),
     ]
     labels = [label_field(mean), label_field(spread)]
-    with style(small=True):
-        shape = fields[0].height_by_width
-        across = min(WIDTH / 2 - _BAR, _TALLEST / shape)
-        heading = title or labels[0][:1].upper() + labels[0][1:].rpartition(" (")[0]
-        figure = new_figure(across * shape + 0.75, heading, width=WIDTH)
-        axes = figure.subplots(1, 2)
+    shape = fields[0].height_by_width
+    across = min(WIDTH / 2 - _BAR, _TALLEST / shape)
+    heading = title or labels[0][:1].upper() + labels[0][1:].rpartition(" (")[0]
+    with sheet(figure, across * shape + 0.75, heading, caption) as on:
+        axes = on.figure.subplots(1, 2)
         for ax, field, colour, label, head in zip(
             axes, fields, colours, labels, ("(a) mean", "(b) spread"), strict=True
         ):
-            draw_panel(ax, field, colour, label, width=across)
+            draw_panel(ax, field, colour, label, width=across, scale=on.scale)
             ax.set_title(head, loc="left")
             if outside is not None:
                 outside.hatch(ax, _HATCH)
@@ -102,22 +106,19 @@ def plot_uncertainty(
             share = float((outside.values[known] == 0.0).mean())
             axes[1].set_title("hatched: outside applicability", loc="right")
         how = "relative to it" if relative else "in the same units"
-        add_caption(
-            figure,
-            sentences(
-                (
-                    f"(a) Mean of samples of the posterior: {labels[0]}. (b) Standard deviation of "
-                    f"the samples, {how}: of the modelled mean, without the noise of observations",
-                    name_projection(fields[0]),
-                    explain_limits(colours),
-                    "Hatched and paler: covariates unlike those of the training sites "
-                    f"({100 * share:.0f}\u00a0% of the cells), where neither panel can be trusted"
-                    if share is not None
-                    else None,
-                    GREY,
-                    f"Source: {shortened(out.attrs['source'])}" if "source" in out.attrs else None,
-                    caption,
-                )
-            ),
+        on.describe(
+            (
+                f"(a) Mean of samples of the posterior: {labels[0]}. (b) Standard deviation of "
+                f"the samples, {how}: of the modelled mean, without the noise of observations",
+                name_projection(fields[0]),
+                explain_limits(colours),
+                "Hatched and paler: covariates unlike those of the training sites "
+                f"({100 * share:.0f}\u00a0% of the cells), where neither panel can be trusted"
+                if share is not None
+                else None,
+                GREY,
+                f"Source: {shortened(out.attrs['source'])}" if "source" in out.attrs else None,
+                caption,
+            )
         )
-    return figure
+    return on.root
