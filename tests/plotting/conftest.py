@@ -9,9 +9,12 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 
+import xbinn
 from xbinn.constants import INTERFACE_DEPTH, N_LAYERS, NODE_DEPTH
+from xbinn.idealised import true_parameters
 from xbinn.parameters import PARAMETER_NAMES, PARAMETERS
-from xbinn.testing import small_grid
+from xbinn.science.recovery import SUBSET, Case, recover_parameters
+from xbinn.testing import small_grid, small_profiles
 
 QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
 SPREAD = np.array([0.4, 0.8, 1.0, 1.3, 2.2])
@@ -156,3 +159,32 @@ def variogram() -> xr.Dataset:
         {"distance": ("distance", distance, {"units": "km", "long_name": "distance"})},
         {"profiles": 120, "depth_range": "0-30 cm"},
     )
+
+
+@pytest.fixture(scope="session")
+def maps() -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
+    """Parameters and processes of two methods, and the truth."""
+    grid = small_grid((7, 8))
+    truth = true_parameters(grid)[list(PARAMETER_NAMES)]
+    factor = 1.0 + 0.02 * np.sin(np.arange(8))
+    one = truth.assign(q10=1.05 * truth["q10"], efolding=0.9 * truth["efolding"] * factor)
+    two = truth.assign(q10=0.9 * truth["q10"], cryo=truth["cryo"] * 1.5)
+    made = [xr.merge([p, xbinn.simulate(grid, p)]) for p in (one, two, truth)]
+    return tuple(m.assign(cover=grid["land_cover"]) for m in made)
+
+
+@pytest.fixture(scope="session")
+def recovered() -> xr.Dataset:
+    """Two cases of the recovery experiment, hardly trained."""
+    grid = small_grid((6, 7))
+    cases = [Case("smooth", 0.3), Case("linear", 0.0, SUBSET)]
+    fit = {"epochs": 1, "hidden": 4, "block_size": 4.0}
+    profiles = small_profiles(grid, 50)
+    return recover_parameters(grid, profiles, cases=cases, samples=3, fit=fit, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def spline() -> xbinn.Model:
+    """A model whose functions can be drawn."""
+    grid = small_grid((5, 6))
+    return xbinn.fit(grid, small_profiles(grid, 60), encoder="spline", epochs=2, seed=0)

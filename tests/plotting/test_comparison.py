@@ -4,21 +4,14 @@ import matplotlib.pyplot as plt
 import pytest
 import xarray as xr
 
-import xbinn
 from xbinn.errors import InputError
-from xbinn.idealised import true_parameters
-from xbinn.parameters import PARAMETER_NAMES
 from xbinn.plotting import plot_comparison
 from xbinn.science.agreement import COMPARED_PROCESSES, compare
-from xbinn.testing import small_grid
 
 
 @pytest.fixture(scope="module")
-def pair() -> tuple[xr.Dataset, xr.Dataset]:
-    grid = small_grid((7, 8))
-    one = true_parameters(grid)[list(PARAMETER_NAMES)]
-    two = one.assign(q10=1.1 * one["q10"], efolding=0.9 * one["efolding"], cryo=one["cryo"] * 2)
-    return tuple(xr.merge([p, xbinn.simulate(grid, p)]) for p in (one, two))
+def pair(maps) -> tuple[xr.Dataset, xr.Dataset]:
+    return maps[:2]
 
 
 @pytest.fixture(autouse=True)

@@ -30,8 +30,8 @@ def fitted(grid: xr.Dataset, **settings: object) -> xbinn.Model:
 
 
 @pytest.fixture(scope="module")
-def model(grid) -> xbinn.Model:
-    return fitted(grid, encoder="spline")
+def model(spline) -> xbinn.Model:
+    return spline
 
 
 def caption(figure: plt.Figure) -> str:

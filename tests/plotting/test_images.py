@@ -6,11 +6,13 @@ After a change that is meant: ``pytest tests/plotting/test_images.py
 
 from functools import partial
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
 
 from xbinn import plotting
+from xbinn.science.agreement import compare, compare_with_truth
 from xbinn.testing import small_grid
 from xbinn.variables import PROCESSES
 
@@ -95,3 +97,60 @@ def test_training():
         {"epoch": np.arange(1, 9)},
     )
     return plotting.plot_training(history)
+
+
+@same()
+def test_functions(spline):
+    return plotting.plot_functions(spline, "tau4s3")
+
+
+@same()
+def test_comparison(maps):
+    return plotting.plot_comparison(*maps[:2], quantities=("vertical_transport", "q10"))
+
+
+@same()
+def test_class_agreement(maps):
+    return plotting.plot_class_agreement(compare(*maps[:2], by="cover"))
+
+
+@same()
+def test_nearness(maps):
+    found = compare_with_truth(*maps)
+    # Errors that are nothing but rounding would stand elsewhere on other machines.
+    return plotting.plot_nearness(found.isel(quantity=(found["rmse"] > 1e-6).any("model").values))
+
+
+@same()
+def test_recovery(recovered):
+    return plotting.plot_recovery(recovered, recovered["case"].values[1])
+
+
+@same()
+def test_recovered_processes(recovered):
+    return plotting.plot_recovered_processes(recovered, recovered["case"].values[0])
+
+
+@same()
+def test_spectrum(recovered):
+    return plotting.plot_spectrum(recovered)
+
+
+@same()
+def test_loadings(recovered):
+    return plotting.plot_loadings(recovered, recovered["case"].values[0])
+
+
+@same()
+def test_two_figures_in_one(sampled, maps):
+    whole = plt.figure(figsize=(8, 6), layout="constrained")
+    top, bottom = whole.subfigures(2, 1)
+    plotting.plot_uncertainty(sampled, figure=top)
+    plotting.plot_comparison(*maps[:2], quantities=("q10",), figure=bottom)
+    return whole
+
+
+def test_every_public_figure_has_an_image():
+    """Under the name of its function."""
+    figures = {name.removeprefix("plot_") for name in plotting.__all__ if name.startswith("plot_")}
+    assert figures == {name.removeprefix("test_") for name in globals()} & figures

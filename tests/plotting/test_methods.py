@@ -3,26 +3,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import xarray as xr
 
-import xbinn
 from xbinn.errors import InputError
-from xbinn.idealised import true_parameters
-from xbinn.parameters import PARAMETER_NAMES
 from xbinn.plotting import plot_class_agreement, plot_nearness
 from xbinn.science.agreement import QUANTITIES, compare, compare_with_truth
-from xbinn.testing import small_grid
-
-
-@pytest.fixture(scope="module")
-def maps() -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
-    grid = small_grid((7, 8))
-    truth = true_parameters(grid)[list(PARAMETER_NAMES)]
-    factor = 1.0 + 0.02 * np.sin(np.arange(8))
-    one = truth.assign(q10=1.05 * truth["q10"], efolding=0.9 * truth["efolding"] * factor)
-    two = truth.assign(q10=0.9 * truth["q10"], cryo=truth["cryo"] * 1.5)
-    made = [xr.merge([p, xbinn.simulate(grid, p)]) for p in (one, two, truth)]
-    return tuple(m.assign(cover=grid["land_cover"]) for m in made)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from xbinn.errors import InputError
-from xbinn.plotting.captions import pretty_units, wrap
+from xbinn.plotting.captions import WIDTH, pretty_units, wrap
 from xbinn.plotting.sheets import sheet
 from xbinn.science.agreement import COMPARED_PROCESSES, QUANTITIES, compare
 
@@ -62,9 +62,13 @@ def plot_comparison(
             f"{', '.join(QUANTITIES)}"
         )
     found = compare(binn, proda).compute()
-    rows = math.ceil(len(quantities) / _COLUMNS)
-    with sheet(figure, 0.4 + rows * _SIDE, title or "BINN against PRODA", caption) as on:
-        grid = on.figure.subplots(rows, _COLUMNS, squeeze=False)
+    columns = min(_COLUMNS, len(quantities))
+    rows = math.ceil(len(quantities) / columns)
+    # A caption needs the width of two.
+    width = WIDTH * max(columns, 2) / _COLUMNS
+    heading = title or "BINN against PRODA"
+    with sheet(figure, 0.4 + rows * _SIDE, heading, caption, width=width) as on:
+        grid = on.figure.subplots(rows, columns, squeeze=False)
         for ax in grid.flat[len(quantities) :]:
             ax.remove()
         norm = LogNorm(1, None)

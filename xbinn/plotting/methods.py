@@ -153,7 +153,7 @@ def plot_nearness(
         distance.set_xscale("log")
         low, high = distance.get_xlim()
         near = high / low < _NEAR
-        distance.xaxis.set_major_locator(FixedLocator(_TICKS) if near else LogLocator(numticks=7))
+        distance.xaxis.set_major_locator(FixedLocator(_TICKS) if near else LogLocator(numticks=6))
         distance.xaxis.set_minor_locator(NullLocator())
         distance.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         distance.set_xlabel("RMSE over s.d. of the truth (dimensionless)")

@@ -56,12 +56,14 @@ def sheet(
     ----------
     given : Figure or SubFigure, optional
         Empty, with constrained layout.
-    height, width : float
+    height : float
         In print [inch].
     heading : str, optional
         Title of the figure.
     caption : str, optional
         That was asked for.
+    width : float
+        In print [inch].
     small : bool
         Letters of figures with many panels.
 
