@@ -138,12 +138,24 @@ def test_without_a_seed_it_runs(grid, profiles):
     assert here.scores.attrs["seed"] == "None"
 
 
-def test_the_repr_shows_scores(found):
-    text = repr(found)
-    assert "3 folds" in text
-    for name in (MODEL, *BASELINES):
-        assert name in text
-    assert "no usable sample" in text
+def test_it_shows_its_scores(found):
+    text, page = repr(found), found._repr_html_()
+    samples = int((found.predictions["fold"] >= 0).sum())
+    whole = found.scores.sel(depth_range="all", model=MODEL, scale="log")
+    for dim in whole.dims:
+        whole = whole.sel({dim: "all"})
+    said = "log {:.2f} [{:.2f}, {:.2f}]".format(
+        *(float(whole[f"r2{n}"]) for n in ("", "_low", "_high"))
+    )
+    for shown in (text, page):
+        assert f"{samples} samples in 3 folds" in shown
+        assert said in shown
+        for name in (MODEL, *BASELINES):
+            assert name in shown
+        assert "no usable sample" in shown
+    for name in ("predictions", "scores", "gains", "importance"):
+        assert f"<summary>{name} <span>Dataset: " in page
+    assert page.count("xr-wrap") >= 4
 
 
 def test_sources_and_regions_are_left_out_one_at_a_time(grid, profiles):

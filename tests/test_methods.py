@@ -84,11 +84,17 @@ def test_costs_are_those_that_were_counted(data, found):
     assert "extrapolated" in found.costs["basis"].sel(run="proda_published").item()
 
 
-def test_it_says_in_text_what_it_found(found):
-    text = repr(found)
-    assert f"{found.retrieved.attrs['profiles_converged']} of them with converged chains" in text
-    assert "R2 binn" in text
-    assert "times the seconds of BINN" in text
+def test_it_shows_what_it_found(found):
+    text, page = repr(found), found._repr_html_()
+    r2 = float(found.scores["r2"].sel(model="binn", depth_range="all", scale="log"))
+    for shown in (text, page):
+        assert (
+            f"{found.retrieved.attrs['profiles_converged']} of these, the chains of PRODA" in shown
+        )
+        assert f"log {r2:.2f}" in shown
+        assert "times the seconds of BINN" in shown
+    assert "<summary>maps[&#x27;binn&#x27;] <span>Dataset: " in page
+    assert "<summary>costs <span>Dataset: " in page
 
 
 def test_what_a_step_does_not_take_is_named(data):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from xbinn.methods import MethodComparison, compare_methods
     from xbinn.model import Model, load
     from xbinn.prediction import predict
-    from xbinn.science.out_of_fold import CrossValidation
+    from xbinn.science.cross_validated import CrossValidation
     from xbinn.science.sensitivity import elasticities
     from xbinn.stored import verify
     from xbinn.versions import show_versions
@@ -50,7 +50,7 @@ _HOMES = {
         ),
         "xbinn.api",
     ),
-    "CrossValidation": "xbinn.science.out_of_fold",
+    "CrossValidation": "xbinn.science.cross_validated",
     "applicability": "xbinn.evaluation",
     "check": "xbinn.inspection",
     "compare_methods": "xbinn.methods",

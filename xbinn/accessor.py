@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from xbinn.model import Model
     from xbinn.plotting.doors import DatasetPlots
-    from xbinn.science.out_of_fold import CrossValidation
+    from xbinn.science.cross_validated import CrossValidation
 
 
 @xr.register_dataset_accessor("binn")

@@ -33,12 +33,12 @@ from xbinn.science.applicability import (
     dissimilarity_index,
 )
 from xbinn.science.comparison import Held, compare
+from xbinn.science.cross_validated import CrossValidation
 from xbinn.science.fitting import usable_sites
 from xbinn.science.folds import LEFT_OUT, assign_folds
 from xbinn.science.importance import check_groups, permutation_importance
 from xbinn.science.out_of_fold import (
     FITTED,
-    CrossValidation,
     on_profiles,
     predict_out_of_fold,
 )

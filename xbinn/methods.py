@@ -11,9 +11,11 @@ from typing import Any, Final, TypeVar
 import xarray as xr
 
 from xbinn import api, options
+from xbinn.display import Section, as_html, as_text
 from xbinn.errors import InputError
 from xbinn.labels.check import check_dataset
 from xbinn.labels.classes import main_climates
+from xbinn.labels.showing import show_dataset
 from xbinn.labels.sites import describe_left_out
 from xbinn.model import Model
 from xbinn.options import Baseline, Bedrock, Observation
@@ -47,7 +49,7 @@ _OWN: Final = (
 """Keywords of a step that are keywords of the whole."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MethodComparison:
     """BINN and PRODA, learnt from the same profiles and tested on the same others.
 
@@ -81,33 +83,48 @@ class MethodComparison:
 
     def __repr__(self) -> str:
         """Summarise in text."""
+        return as_text("xbinn.MethodComparison", "", self._sections())
+
+    def _repr_html_(self) -> str:
+        data = ("retrieved", "agreement", "scores", "gains", "costs", "test")
+        shown = [show_dataset(f"maps[{name!r}]", ds) for name, ds in self.maps.items()]
+        shown += [show_dataset(name, getattr(self, name)) for name in data]
+        return as_html("xbinn.MethodComparison", "", [*self._sections(), *shown])
+
+    def _sections(self) -> list[Section]:
         told = self.retrieved.attrs
+        profiles = {
+            "to learn from": str(told["profiles"]),
+            "converged": f"{told['profiles_converged']} of these, the chains of PRODA",
+            "to test on": str(self.test.sizes[PROFILE]),
+        }
         whole = self.agreement
         for dim in set(whole.dims) - {"quantity", "model"}:
             whole = whole.isel({dim: 0})
         by_kind = whole["correlation"].groupby("kind").mean()
-        lines = [
-            "<xbinn.MethodComparison>",
-            f"{told['profiles']} profiles to learn from, {told['profiles_converged']} of them with "
-            f"converged chains; {self.test.sizes[PROFILE]} to test on",
-            "correlation of the maps, mean: parameters {:.2f}, {} processes {:.2f}".format(
-                float(by_kind.sel(kind="parameter")),
-                len(COMPARED_PROCESSES),
-                float(by_kind.sel(kind="process")),
-            ),
-        ]
-        for name in self.scores["model"].values:
-            one = self.scores.sel(model=name, depth_range="all")
-            r2 = "   ".join(f"{s} {float(one['r2'].sel(scale=s)):.2f}" for s in one["scale"].values)
-            lines.append(f"R2 {name:<18} {r2}")
-        for run in self.costs["run"].values:
-            one = self.costs.sel(run=run)
-            lines.append(
-                f"{one['description'].item()}: {float(one['times_solves']):,.1f} times the solves, "
-                f"{float(one['times_seconds']):,.1f} times the seconds of BINN "
-                f"({one['basis'].item()})"
+        maps = {
+            "parameters": f"{float(by_kind.sel(kind='parameter')):.2f}",
+            f"{len(COMPARED_PROCESSES)} processes": f"{float(by_kind.sel(kind='process')):.2f}",
+        }
+        overall = self.scores.sel(depth_range="all")
+        scores = {
+            str(name): ", ".join(
+                f"{scale} {float(overall['r2'].sel(model=name, scale=scale)):.2f}"
+                for scale in overall["scale"].values
             )
-        return "\n".join(lines)
+            for name in overall["model"].values
+        }
+        costs = {
+            str(one["description"].item()): f"{float(one['times_solves']):,.1f} times the solves, "
+            f"{float(one['times_seconds']):,.1f} times the seconds of BINN ({one['basis'].item()})"
+            for one in (self.costs.sel(run=run) for run in self.costs["run"].values)
+        }
+        return [
+            Section("Profiles", profiles),
+            Section("Maps", maps, "correlation of one with the other, mean"),
+            Section("Scores", scores, "R2 of SOC on the profiles to test on"),
+            Section("Costs", costs),
+        ]
 
 
 def compare_methods(

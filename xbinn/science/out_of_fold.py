@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 
 from xbinn.labels.covariates import CovariateSpec
-from xbinn.labels.sites import Sites, describe_left_out
+from xbinn.labels.sites import Sites
 from xbinn.model import Model
 from xbinn.options import Baseline
 from xbinn.science.baselines import (
@@ -55,57 +55,6 @@ class OutOfFold:
     models: dict[int, Model]
     linear: dict[str, np.ndarray]
     log: dict[str, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class CrossValidation:
-    """Out-of-fold predictions of SOC and what they say.
-
-    Attributes
-    ----------
-    predictions : Dataset
-        On the profiles as they were given: ``soc_observed``, ``soc_modelled`` (profile, sample)
-        and ``soc_baseline`` (baseline, profile, sample) [kg m-3], with ``fold`` and ``block``
-        (profile, sample); -1 and NaN where there is no prediction.
-    scores : Dataset
-        ``r2``, ``rmse``, ``bias``, ``correlation`` (model, scale, depth_range, class), of each
-        ``_low`` and ``_high``, the 90 % interval from resampling blocks, and ``n``. The last
-        dimension is there where there are classes, and is called after them.
-    gains : Dataset
-        Gain in R2 of xbinn over every baseline, ``gain``, ``low``, ``high`` (baseline, scale,
-        depth_range, class), and ``tie`` where the interval holds zero.
-    importance : Dataset
-        Loss of R2 where a group of covariates is permuted, ``importance`` and its 95 % interval
-        ``low``, ``high`` (group, scale).
-    models : dict of str to Model
-        Model that predicted each fold, by the name of the fold.
-    left_out : dict of str to int
-        Profiles and samples without a prediction, by reason.
-    """
-
-    predictions: xr.Dataset
-    scores: xr.Dataset
-    gains: xr.Dataset
-    importance: xr.Dataset
-    models: dict[str, Model]
-    left_out: dict[str, int]
-
-    def __repr__(self) -> str:
-        """Summarise in text."""
-        lines = [f"<xbinn.CrossValidation, {self.predictions.attrs['split']}>"]
-        whole = self.scores.sel(depth_range="all")
-        for dim in set(whole.dims) - {"model", "scale"}:
-            whole = whole.sel({dim: "all"})
-        lines.append(f"{int(whole['n'])} samples, {len(self.models)} folds; R2 [90 % interval]")
-        for name in whole["model"].values:
-            cells = []
-            for scale in whole["scale"].values:
-                s = whole.sel(model=name, scale=scale)
-                r2, low, high = (float(s[n]) for n in ("r2", "r2_low", "r2_high"))
-                cells.append(f"{scale} {r2:.2f} [{low:.2f}, {high:.2f}]")
-            lines.append(f"  {name:<18} {'   '.join(cells)}")
-        lines.append(f"left out: {describe_left_out(self.left_out) or 'nothing'}")
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
