@@ -18,7 +18,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "sphinxcontrib.katex",
     "xbinn_diagram",
     "xbinn_shapes",
     "xbinn_tables",
@@ -55,8 +55,17 @@ autodoc_preserve_defaults = True
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
+# Equations are shown by the browser itself, as MathML: without fonts or styles from the network.
+# Room that browsers leave only where it is an element of its own.
+katex_options = r"""output: "mathml", macros: {
+    "\\,": "\\hspace{0.18em}", "\\ln": "\\operatorname{ln}\\hspace{0.18em}"
+}"""
+katex_css_path = "katex-math.css"  # of the extension, which bundles no other
+
 html_theme = "pydata_sphinx_theme"
 html_title = "xbinn"
+html_static_path = ["_static"]
+html_css_files = ["equations.css"]
 html_show_sourcelink = False
 html_sidebars = {"**": []}  # all pages stand in the menu; code gets their room
 html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
