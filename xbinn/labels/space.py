@@ -69,7 +69,8 @@ class SpatialCoordinates:
 def spatial_dims(ds: xr.Dataset) -> tuple[str, ...]:
     """Name every dimension of the forcing that is neither month nor depth.
 
-    Without forcing that varies in space, the dimensions of all data variables but bounds count.
+    Without forcing that varies in space, the dimensions of all data variables but bounds count; of
+    a Dataset without data, as of a bare grid, those of its coordinates.
     """
     other = {MONTH, *MONTH_ALIASES, DEPTH, *DEPTH_ALIASES}
     forcing = [name for v in FORCING for name in (v.name, *v.aliases) if name in ds.data_vars]
@@ -79,7 +80,8 @@ def spatial_dims(ds: xr.Dataset) -> tuple[str, ...]:
         dims = (str(dim) for name in names for dim in ds.variables[name].dims if dim not in other)
         return tuple(dict.fromkeys(dims))
 
-    return collect(forcing) or collect(name for name in ds.data_vars if name not in bounds)
+    held = ds.data_vars or ds.coords
+    return collect(forcing) or collect(name for name in held if name not in bounds)
 
 
 def _find(

@@ -248,6 +248,45 @@ def test_the_date_line_and_longitudes_from_zero():
             np.testing.assert_allclose(found[0].values, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("counted", [lambda lon: lon, lambda lon: (lon + 180) % 360 - 180])
+def test_a_source_across_the_date_line(counted):
+    lat, lon = np.arange(-29.75, -10.0, 0.5), np.arange(170.25, 190.0, 0.5)
+    values = lat[:, None] + np.abs(lon - 180.0)
+    band = xr.DataArray(values, {"lat": lat, "lon": counted(lon)}, ("lat", "lon"), "t")
+    wide = np.arange(-179.0, 180.0, 2.0)
+    grid = xr.Dataset(coords={"lat": np.arange(-28.0, -12.0, 2.0), "lon": wide})
+    found = [xbinn.stack_covariates(band, like=grid, chunks=c)["t"] for c in (None, {"lon": 3})]
+    xr.testing.assert_equal(found[0].compute(), found[1].compute())
+    truth = grid["lat"].values[:, None] + np.abs(wide % 360 - 180.0)
+    inside = np.abs(wide % 360 - 180.0) < 10.0
+    # Rows weigh by their width.
+    np.testing.assert_allclose(found[0], np.where(inside, truth, np.nan), atol=0.01)
+
+
+def test_cells_that_only_touch_a_source_are_missing_in_any_chunks():
+    lat, lon = np.arange(9.75, -10.0, -0.5), np.arange(0.25, 20.0, 0.5)
+    band = xr.DataArray(np.ones((40, 40)), {"lat": lat, "lon": lon}, ("lat", "lon"), "t")
+    grid = xr.Dataset(coords={"lat": np.arange(15.0, -16.0, -2.0), "lon": np.arange(-7.0, 29.0, 2)})
+    for chunks in ({"lon": 18}, {"lat": 8, "lon": 3}):
+        for how in ("mean", "mode", "nearest"):
+            found = xbinn.stack_covariates(
+                band, like=grid, chunks=chunks, resampling={"t": how}, units={"t": "1"}
+            )["t"]
+            inside = (np.abs(grid["lat"]) < 10) & (grid["lon"] > 0) & (grid["lon"] < 20)
+            np.testing.assert_array_equal(found, np.where(inside, 1.0, np.nan), err_msg=how)
+
+
+def test_a_bare_grid_and_many_classes():
+    lat, lon = np.arange(40.5, 52.0), np.arange(3.5, 15.0)
+    soils = xr.DataArray(np.arange(144).reshape(12, 12), {"lat": lat, "lon": lon}, ("lat", "lon"))
+    grid = xr.Dataset(coords={"lat": np.arange(41.0, 51.0), "lon": np.arange(4.0, 14.0)})
+    found = xbinn.stack_covariates({"soils": soils}, like=grid, categorical=["soils"])
+    assert found["soils"].sizes == {"lat": 10, "lon": 10}
+    assert found["soils"].attrs["flag_values"].size == 144
+    heights = xbinn.stack_covariates({"z": soils}, like=grid, units={"z": "m"})["z"]
+    assert "flag_values" not in heights.attrs
+
+
 def test_a_projected_grid_keeps_its_crs(folder):
     y, x = np.arange(3.2e6, 2.4e6, -1e5), np.arange(4.0e6, 4.6e6, 1e5)
     grid = xr.Dataset({"TSOI": (("y", "x"), np.zeros((8, 6)))}, {"y": y, "x": x}).rio.write_crs(
@@ -409,11 +448,19 @@ def test_rasters_that_cannot_be_used(folder, like, tmp_path):
     )
     refused("share no place", {"t": da.assign_coords(lat=da.lat - 80)}, CoordinateError)
     refused("without a CRS", {"t": da.rename(lat="y", lon="x")}, CoordinateError)
+    bare = xr.DataArray(np.ones((2, 2)), {"y": [1.0, 0.0], "x": [0.0, 1.0]}, ("y", "x"))
+    bare.rio.to_raster(tmp_path / "bare.tif")
+    refused(r"bare.tif states no CRS.*write_crs", tmp_path / "bare.tif", CoordinateError)
     refused("2 rasters cannot be used", {"a": tmp_path / "a.tif", "b": tmp_path / "b.nc"})
     refused("no known cell size", {"t": da.isel(lat=[0], lon=[0])}, CoordinateError)
-    refused("passes the date line in the middle",
-            {"t": da.assign_coords(lon=[178.5, 179.5, 180.5, 181.5])}, CoordinateError,
-            like=like.assign_coords(lon=like.lon + 170))  # fmt: skip
+    refused("like is of type float", {"t": da}, like=0.5)
+    refused("are given as int, ndarray: give paths", [3, da.values])
+    refused("are given as NoneType", None)
+    stated = da.assign_attrs(units="degC")
+    refused("units gives 'K' for t, but DataArray t states 'degC'", {"t": stated}, units={"t": "K"})
+    heights = xr.DataArray(np.arange(144).reshape(12, 12), dims=("lat", "lon"))
+    heights = heights.assign_coords(lat=np.arange(52.0, 40.0, -1.0), lon=np.arange(3.0, 15.0))
+    refused(r"holds 144 different whole numbers and has no unit: .*units={\"z\"", {"z": heights})
     points = xr.Dataset(
         {"t": ("cell", [1.0, 2.0])}, {"lat": ("cell", [50.0, 51]), "lon": ("cell", [5.0, 6])}
     )

@@ -9,10 +9,12 @@ import pyproj
 import rioxarray  # noqa: F401  registers `.rio`
 import xarray as xr
 from affine import Affine
+from pyproj.crs import GeographicCRS
+from pyproj.crs.datum import CustomDatum, CustomPrimeMeridian
 
 from xbinn.errors import CoordinateError
 from xbinn.labels.neighbours import Floats
-from xbinn.labels.space import find_coordinates, grid_crs, grid_mapping_name
+from xbinn.labels.space import find_coordinates, grid_crs, grid_mapping_name, wrapped
 
 RASTER: Final = "xbinn_raster"
 _WGS84: Final = pyproj.CRS("EPSG:4326")
@@ -51,6 +53,16 @@ class RasterGrid:
         order = {"y": np.argsort(-self.y), "x": np.argsort(self.x)}
         turned = replace(self, y=self.y[order["y"]], x=self.x[order["x"]])
         return turned, {n: _as_slice(index) for n, index in order.items()}
+
+    def passes_date_line(self) -> bool:
+        """Whether it lies on both sides of the date line, and not all around the globe."""
+        return self.geographic and len(self.sorted()[0].runs()) > 1
+
+    def from_date_line(self) -> "RasterGrid":
+        """Count longitudes from 180 degrees, so that the date line is in the middle."""
+        meridian = CustomPrimeMeridian(longitude=180.0)
+        datum = CustomDatum(ellipsoid=self.crs.ellipsoid, prime_meridian=meridian)
+        return replace(self, x=wrapped(self.x - 180.0), crs=GeographicCRS(datum=datum))
 
     def runs(self) -> list[slice]:
         """Parts of the sorted x axis without a gap: two where longitudes pass the date line."""

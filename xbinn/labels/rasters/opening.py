@@ -12,7 +12,7 @@ import rioxarray
 import xarray as xr
 from rasterio.errors import RasterioError
 
-from xbinn.errors import InputError
+from xbinn.errors import CoordinateError, InputError
 from xbinn.labels.encoding import as_float
 from xbinn.labels.rasters.grids import RASTER, RasterGrid, find_raster_grid
 from xbinn.labels.rasters.products import Product, find_product
@@ -60,8 +60,8 @@ def open_layers(sources: Sources) -> list[Layer]:
     Raises
     ------
     InputError
-        If there is nothing to open, files cannot be read, layers have further dimensions, or two
-        have the same name.
+        If there is nothing to open, sources are of another type, files cannot be read, layers
+        have further dimensions, or two have the same name.
     CoordinateError
         If a raster has no CRS or no regular axes.
     """
@@ -83,8 +83,17 @@ def open_layers(sources: Sources) -> list[Layer]:
 
 def _listed(sources: Sources) -> list[tuple[str | None, Source]]:
     """Pairs of a given name, or None, and what it is a raster of."""
-    if isinstance(sources, str | os.PathLike | xr.DataArray | xr.Dataset):
+    single = (str, os.PathLike, xr.DataArray, xr.Dataset)
+    if isinstance(sources, single):
         sources = [sources]
+    given = sources if isinstance(sources, Sequence | Mapping) else [sources]
+    parts = given.values() if isinstance(given, Mapping) else given
+    unknown = [type(source).__name__ for source in parts if not isinstance(source, single)]
+    if unknown:
+        raise InputError(
+            f"rasters are given as {', '.join(dict.fromkeys(unknown))}: give paths, DataArrays or "
+            "Datasets, or a list or dict of these"
+        )
     pairs: list[tuple[str | None, Source]] = (
         [(str(name), source) for name, source in sources.items()]
         if isinstance(sources, Mapping)
@@ -167,6 +176,11 @@ def _of_geotiff(name: str, path: Path, product: Product | None) -> list[Layer]:
     except (OSError, RasterioError) as error:
         raise InputError(f"{path} cannot be read as a raster ({error}): fetch it anew") from error
     assert isinstance(opened, xr.DataArray)  # one for each set of subdatasets, which these lack
+    if opened.rio.crs is None and (product is None or not product.crs):
+        raise CoordinateError(
+            f"{path} states no CRS, so its cells cannot be placed: hand it over with one, as in "
+            f'{{"{name}": rioxarray.open_rasterio("{path}", masked=True).rio.write_crs("EPSG:...")}}'
+        )
     described = opened.attrs.get("long_name")
     many = opened.sizes["band"] > 1
     layers = []

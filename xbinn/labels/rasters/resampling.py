@@ -13,7 +13,6 @@ from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import Resampling as Warp
 
-from xbinn.errors import CoordinateError
 from xbinn.labels.rasters.grids import RasterGrid
 
 Resampling = Literal["mean", "mode", "nearest"]
@@ -23,6 +22,9 @@ _EXACT: Final = 1e-12
 """Tolerance of places, in cells. By default GDAL interpolates them along a row wherever the middle
 of the row seems right to an eighth of a cell, so that results would depend on chunks."""
 _NO_WEIGHT: Final = 1e-6
+_RIM: Final = 1
+"""Missing cells around a source: beyond its edges GDAL gives cells that only touch it, or not, by
+how large the block is; beside cells that are missing it does not."""
 _SAMPLED: Final = 128
 """Corners along each edge of a block that are looked at to find what it covers."""
 
@@ -59,15 +61,14 @@ def resample(
     Raises
     ------
     CoordinateError
-        If a source in longitudes passes the date line without going round the globe.
+        If the steps of a grid are not equal.
     """
+    if source.passes_date_line():
+        # Both, where they can be: without a conversion edges stay what they are to the last bit.
+        target = target.from_date_line() if target.crs == source.crs else target
+        source = source.from_date_line()
     source, order = source.sorted()
     values = values.isel(order)
-    if len(source.runs()) > 1:
-        raise CoordinateError(
-            f"{source.origin} passes the date line in the middle: hand over its parts, as in "
-            '{"west": da.where(da.lon > 180, drop=True), "east": ...}'
-        )
     if values.chunks is None:
         values = values.chunk({"y": -1, "x": -1})
     goal, turned = target.sorted()
@@ -192,9 +193,10 @@ def _reproject(
     """Warp in memory; ``width`` weights the rows of a mean."""
 
     def warp(given: np.ndarray) -> np.ndarray:
-        rows, columns = here.shape
+        given = np.pad(given, _RIM, constant_values=np.nan)
+        rows, columns = given.shape
         profile = {"driver": "GTiff", "count": 1, "dtype": given.dtype, "nodata": np.nan}
-        placed = {"crs": here.crs, "transform": here.transform}
+        placed = {"crs": here.crs, "transform": _from(here.transform, -_RIM, -_RIM)}
         with MemoryFile() as memory:
             with memory.open(height=rows, width=columns, **profile, **placed) as file:
                 file.write(given, 1)

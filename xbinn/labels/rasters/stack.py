@@ -7,7 +7,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from xbinn.errors import CoordinateError, InputError
+from xbinn.errors import CoordinateError, InputError, UnitsError
 from xbinn.labels.carry import carry_grid
 from xbinn.labels.rasters.grids import RasterGrid, find_raster_grid
 from xbinn.labels.rasters.opening import Layer, Sources, open_layers
@@ -17,6 +17,9 @@ from xbinn.labels.units import parse
 
 _SOURCE_CELLS: Final = 4096
 """Source cells along each edge of what one chunk of the result is made of, about."""
+_MOST_CLASSES: Final = 128
+"""Classes that a raster is taken to have unasked; the longest legend in common use, WRB of
+SoilGrids, has 118."""
 _CELLS: Final = 2048
 """Cells along each edge of a chunk of the result at most."""
 _SAID: Final = {"mean": "area-weighted mean", "mode": "most frequent class", "nearest": "nearest"}
@@ -45,11 +48,12 @@ def stack_covariates(
         covariates. Otherwise names are those of known products (see `xbinn.rasters.PRODUCTS`), of
         variables, or of files.
     like : Dataset or DataArray
-        The grid to bring them to: (lat, lon), or (y, x) with a CRS, of equal steps.
+        The grid to bring them to: (lat, lon), or (y, x) with a CRS, of equal steps; its
+        coordinates are enough.
     categorical : sequence of str
         Covariates that are classes.
     units : mapping of str to str, optional
-        Units of covariates whose files state none.
+        Units of covariates whose files state none, or none that can be understood.
     resampling : mapping of str to {"mean", "mode", "nearest"}, optional
         For covariates that are to be resampled otherwise.
     chunks : mapping of str to int, optional
@@ -65,7 +69,8 @@ def stack_covariates(
     Raises
     ------
     InputError
-        If there is nothing to open, files cannot be read, or names are unknown or used twice.
+        If there is nothing to open, files cannot be read, names are unknown or used twice, a file
+        states another unit, or whole numbers without a unit are too many for classes.
     CoordinateError
         If a raster or ``like`` has no CRS or no equal steps, or lies elsewhere.
 
@@ -83,6 +88,11 @@ def stack_covariates(
     >>> covariates = xbinn.stack_covariates({"slope": slope}, like=grid)
     >>> grid = grid.merge(covariates)
     """
+    if not isinstance(like, xr.Dataset | xr.DataArray):
+        raise InputError(
+            f"like is of type {type(like).__name__}: give the Dataset or DataArray whose grid the "
+            "rasters should be brought to"
+        )
     target_ds = like.to_dataset(name="like") if isinstance(like, xr.DataArray) else like
     target = find_raster_grid(target_ds, "the grid of like")
     layers = open_layers(sources)
@@ -145,16 +155,32 @@ def _described(layer: Layer, categorical: Sequence[str], units: Mapping[str, str
     """Make up for what the file does not say: its unit, or its classes."""
     attrs = layer.values.attrs
     if layer.name in units:
+        _check_unit(layer, units[layer.name])
         attrs["units"] = units[layer.name]
     named = layer.name in categorical
     if "flag_values" in attrs or not (named or (layer.whole_numbers and "units" not in attrs)):
         return layer
     attrs.pop("units", None)
-    attrs["flag_values"] = _classes(layer)
+    attrs["flag_values"] = _classes(layer, named)
     return layer
 
 
-def _classes(layer: Layer) -> np.ndarray:
+def _check_unit(layer: Layer, given: str) -> None:
+    """Refuse a unit that contradicts the file: it would relabel the values, not convert them."""
+    stated = layer.values.attrs.get("units")
+    try:
+        known = None if stated is None else parse(str(stated), name=layer.name)
+    except UnitsError:
+        return
+    if known is not None and known != parse(given, name=layer.name):
+        raise InputError(
+            f"units gives {given!r} for {layer.name}, but {layer.origin} states {stated!r}: leave "
+            "it out of units, or where the file is wrong, correct it and hand the DataArray over, "
+            f'as in da.assign_attrs(units="{given}")'
+        )
+
+
+def _classes(layer: Layer, named: bool) -> np.ndarray:
     """Classes that occur, read block by block."""
     found = np.asarray(da.unique(da.asarray(layer.values.data)).compute())
     found = found[np.isfinite(found)]
@@ -162,6 +188,12 @@ def _classes(layer: Layer) -> np.ndarray:
         raise InputError(
             f"{layer.name} ({layer.origin}) is named in categorical, but holds "
             f"{found[found != np.round(found)][0]:g}: number its classes, or leave it out there"
+        )
+    if not named and found.size > _MOST_CLASSES:
+        raise InputError(
+            f"{layer.name} ({layer.origin}) holds {found.size} different whole numbers and has no "
+            f'unit: if they are measurements, state it, as in units={{"{layer.name}": "m"}}; if '
+            f'they are classes, say so with categorical=["{layer.name}"]'
         )
     return np.asarray(found.astype(np.int32))
 
