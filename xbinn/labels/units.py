@@ -47,11 +47,15 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "K": ("K", "degC"),
     "m": ("m", "cm"),
     "1": ("1", "percent"),
+    "percent": ("percent", "1"),
+    "g kg-1": ("g kg-1", "percent", "g/100g"),
     "kg m-3": ("kg m-3", "g cm-3", "gC m-3"),
     "gC m-2 month-1": ("gC m-2 month-1", "gC m-2 yr-1", "kg m-2 s-1"),
     "gC m-3 month-1": ("gC m-3 month-1", "gC m-3 yr-1", "kg m-3 s-1"),
 }
 """What an error suggests for a wanted unit; the wanted unit itself where it is not listed."""
+IN_ATTRIBUTES: Final = 'ds["{name}"].attrs["units"] = "{unit}"'
+"""How to state the unit of a variable, as an error says it."""
 
 _HOLDER: Final = "__xbinn_dequantify__"
 _STALE_ENCODING: Final = ("scale_factor", "add_offset", "_FillValue", "missing_value", "dtype")
@@ -66,6 +70,7 @@ _REWRITES: Final = tuple(
             "percent",
         ),
         (r"%|\bper cent\b", "percent"),
+        (r"^(?:‰|per ?mill?e?)$", "0.001"),
         (r"℃|[°º]\s*C\b|\bdeg(?:ree)?s?[ _]?(?:C|[Cc]elsius)\b|\b[Cc]elsius\b", "degC"),
         (r"[°º]\s*F\b|\bdeg(?:ree)?s?[ _]?(?:F|[Ff]ahrenheit)\b", "degF"),
         (r"\bdeg(?:ree)?s?[ _](?:K|[Kk]elvin)\b", "K"),
@@ -207,14 +212,14 @@ def _product(factors: list[tuple[str, int]]) -> pint.Unit:
     return product
 
 
-def _advice(name: str, wanted: str | None) -> str:
+def _advice(name: str, wanted: str | None, fix: str) -> str:
     examples = EXAMPLES.get(wanted, (wanted,)) if wanted else ("K", "kg m-3", "gC m-2 yr-1", "1")
     listed = ", ".join(repr(e) for e in examples)
-    fix = f'ds["{name}"].attrs["units"] = "{wanted or examples[0]}"'
-    return f"accepted are for example {listed}; state what the values are in with {fix}"
+    stated = fix.format(name=name, unit=wanted or examples[0])
+    return f"accepted are for example {listed}; state what the values are in with {stated}"
 
 
-def parse(units: str, *, name: str, wanted: str | None = None) -> Unit:
+def parse(units: str, *, name: str, wanted: str | None = None, fix: str = IN_ATTRIBUTES) -> Unit:
     """Understand the text of a unit.
 
     Parameters
@@ -226,6 +231,8 @@ def parse(units: str, *, name: str, wanted: str | None = None) -> Unit:
         Variable that carries the unit, for the message.
     wanted
         Unit that the variable should be convertible to, for the message.
+    fix
+        How to state ``{unit}`` of ``{name}``, for the message.
 
     Returns
     -------
@@ -240,11 +247,14 @@ def parse(units: str, *, name: str, wanted: str | None = None) -> Unit:
         return _parsed(str(units))
     except _Unreadable as error:
         raise UnitsError(
-            f"{name}: cannot understand the unit {str(units)!r}: {error}; {_advice(name, wanted)}"
+            f"{name}: cannot understand the unit {str(units)!r}: {error}; "
+            f"{_advice(name, wanted, fix)}"
         ) from error
 
 
-def conversion(name: str, given: str | None, wanted: str) -> tuple[float, float]:
+def conversion(
+    name: str, given: str | None, wanted: str, *, fix: str = IN_ATTRIBUTES
+) -> tuple[float, float]:
     """Find factor and offset with ``wanted = given * factor + offset``.
 
     Parameters
@@ -255,6 +265,8 @@ def conversion(name: str, given: str | None, wanted: str) -> tuple[float, float]
         Its unit; None where it has none, which passes only where ``wanted`` is the unit 1.
     wanted
         The unit to convert to.
+    fix
+        How to state ``{unit}`` of ``{name}``, for the message.
 
     Returns
     -------
@@ -273,13 +285,13 @@ def conversion(name: str, given: str | None, wanted: str) -> tuple[float, float]
         if target.is_one:
             return 1.0, 0.0
         raise UnitsError(
-            f"{name} has no units and is needed in {wanted!r}: {_advice(name, wanted)}"
+            f"{name} has no units and is needed in {wanted!r}: {_advice(name, wanted, fix)}"
         )
-    source = parse(given, name=name, wanted=wanted)
+    source = parse(given, name=name, wanted=wanted, fix=fix)
     if source.unit.dimensionality != target.unit.dimensionality:
         raise UnitsError(
             f"{name} is given in {given!r}, which does not convert to {wanted!r}: "
-            f"{_advice(name, wanted)}"
+            f"{_advice(name, wanted, fix)}"
         )
     offset = Fraction(0)
     if source.has_offset or target.has_offset:

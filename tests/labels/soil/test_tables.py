@@ -304,7 +304,24 @@ def test_a_report_needs_flags():
         (good(), {"columns": {"carbon": "OC"}}, ProfileError, r"missing .*: OC \(carbon\); it has"),
         (good(), {"units": {"Corg": "%"}}, ProfileError, "Corg, which are no quantities"),
         (good().iloc[:0], {}, ProfileError, "no rows"),
-        (good(lat="north"), {}, ProfileError, "hold no numbers: lat; convert"),
+        (
+            good(lat="north"), {}, ProfileError,
+            r"no numbers: lat \('north', in 3 of 3 rows, first in row 1\); correct the table",
+        ),
+        (
+            good(**{"carbon [%]": ["2,0", "<0.1", 1]}), {}, ProfileError,
+            r"carbon \('2,0', '<0.1', in 2 of 3 rows.*decimal=\",\"",
+        ),
+        (good(**{"carbon [%]": True}), {}, ProfileError, r"carbon \(bool is no number\)"),
+        (
+            good(**{"depth_top [m]": 0.0}), {}, ProfileError,
+            r"of the same name: depth_top \[cm\], depth_top \[m\]; leave one",
+        ),
+        ([1.0], {}, ProfileError, "must be a pandas.DataFrame, not list: .*read_csv"),
+        (
+            good(), {"units": {"bulk_density": "parrots"}}, UnitsError,
+            r'the unit .parrots.*values are in with units={"bulk_density": "kg m-3"}',
+        ),
         (good(**{"carbon [%]": np.nan}), {}, ProfileError, r"no row .* \(3 without carbon, 0 with"),
         (
             good().rename(columns={"carbon [%]": "carbon"}), {}, UnitsError,
@@ -342,6 +359,48 @@ def test_csv_with_other_separators_and_nulls(tmp_path):
     (tmp_path / "bad.csv").write_text('a,b\n"1,2\n3,4,5\n')
     with pytest.raises(InputError, match=r"bad.csv cannot be read as a table \(.*save it as"):
         read_csv(tmp_path / "bad.csv")
+
+
+GERMAN = (
+    "Höhe;profile_id; lat;lon;depth_top [cm];depth_bottom [cm];carbon [%];bulk_density [g cm-3]\n"
+    "12;a;45,5;8,25;0;10;2,0;1,2\n12;a;45,5;8,25;10;20;1.0;1,4\n"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GERMAN.encode("utf-8-sig"),
+        GERMAN.encode("cp1252"),
+        GERMAN.encode("utf-16"),
+        b"\r\n" + GERMAN.encode().replace(b"\n", b"\r\n"),
+        GERMAN.replace(",", ".").replace(";", "|").encode(),
+    ],
+    ids=["bom", "cp1252", "utf-16", "blank line", "bars"],
+)
+def test_csv_as_spreadsheets_of_other_countries_write_it(tmp_path, text):
+    (tmp_path / "boden.csv").write_bytes(text)
+    ds = read_csv(tmp_path / "boden.csv", columns={"height": "Höhe"})
+    np.testing.assert_allclose(ds["soc"], [[24.0, 14.0]])
+    assert (float(ds["lat"][0]), float(ds["lon"][0])) == (45.5, 8.25)
+    assert ds["height"].values.tolist() == [12]
+
+
+def test_commas_in_ids_are_no_decimals(tmp_path):
+    text = GERMAN.replace(";a;", ";1,10;", 1).replace(";a;", ";1,1;")
+    (tmp_path / "boden.csv").write_text(text)
+    ds = read_csv(tmp_path / "boden.csv")
+    assert ds["profile_id"].values.tolist() == ["1,10", "1,1"]
+
+
+def test_a_profile_lies_where_its_first_sample_with_a_position_does():
+    ds = from_table(good(lat=[np.nan, 45.0, 45.0]))
+    assert np.isnan(ds["soc"].values).ravel().tolist() == [True, False, False]
+    assert float(ds["lat"][0]) == 45.0
+    ds = from_table(good(lat=[4500.0, 45.0, 45.0]))
+    assert met(ds, "position_impossible") == [True, False, False]
+    assert float(ds["lat"][0]) == 45.0
+    assert report(ds).to_dict()["sections"]["What was read"][0]["details"]["usable_samples"] == 2
 
 
 @pytest.mark.realdata

@@ -12,7 +12,7 @@ from xbinn.labels.profiles import lay_out_samples
 from xbinn.labels.soil.bulk_density import find_pedotransfer
 from xbinn.labels.soil.density import Origin, carbon_density
 from xbinn.labels.soil.quantities import PROFILE_ID, QUANTITIES, Column, tidy
-from xbinn.labels.soil.rules import BITS, RULES, UNUSABLE, judge
+from xbinn.labels.soil.rules import BITS, RULES, UNUSABLE, first_place, judge
 
 QUALITY: Final = "quality"
 ORIGIN: Final = "soc_origin"
@@ -32,6 +32,7 @@ def profiles_of(
     *,
     pedotransfer: str | None = None,
     attrs: Mapping[str, Any] | None = None,
+    decimal: str = ".",
 ) -> xr.Dataset:
     """Make a profile Dataset of a table of laboratory values.
 
@@ -49,6 +50,8 @@ def profiles_of(
         Fills in bulk densities that are missing.
     attrs : mapping, optional
         Attributes of the Dataset, such as where the table comes from.
+    decimal : str
+        Mark of decimals in numbers that are text.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def profiles_of(
     """
     if pedotransfer is not None:
         find_pedotransfer(pedotransfer)
-    table, read = tidy(df, columns)
+    table, read = tidy(df, columns, decimal=decimal)
     named = table[PROFILE_ID].notna() & (table[PROFILE_ID].astype(str).str.strip() != "")
     table = carbon_density(table[named].reset_index(drop=True), pedotransfer)
     held = table[["soc", "organic_carbon"]].notna().any(axis=1)
@@ -81,7 +84,7 @@ def profiles_of(
     profile = pd.factorize(table[PROFILE_ID])[0]
     flags = judge(table, profile)
     # What is flagged as elsewhere has no carbon, so its place does not matter.
-    first = np.unique(profile, return_index=True)[1][profile]
+    first = first_place(table["lat"].to_numpy(), table["lon"].to_numpy(), profile)
     lat, lon = (table[n].to_numpy()[first] for n in ("lat", "lon"))
     impossible = (flags & BITS["position_impossible"]) != 0
     impossible |= (flags & BITS["position_zero"]) != 0

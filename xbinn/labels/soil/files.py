@@ -3,9 +3,10 @@
 import csv
 import gzip
 import os
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Final
 
 import pandas as pd
 
@@ -13,6 +14,9 @@ from xbinn.errors import InputError, ProfileError
 from xbinn.labels.soil.layouts import Layout
 
 PathLike = str | os.PathLike[str]
+_USUAL: Final = "utf-8"
+_OF_EXCEL: Final = "cp1252"
+"""What Excel writes in western Europe and America where it is told nothing else."""
 
 
 def require_key(df: pd.DataFrame, key: str, layout: Layout) -> None:
@@ -57,24 +61,38 @@ def existing(path: Path) -> Path:
 def read_text(file: Path, wanted: Iterable[str] | None = None) -> pd.DataFrame:
     """Read a delimited table, of its columns those that are wanted."""
     kept = None if wanted is None else set(wanted)
-    try:
+
+    def read(encoding: str) -> pd.DataFrame:
         return pd.read_csv(
             file,
-            sep=_separator(file),
-            usecols=None if kept is None else (lambda name: name in kept),
+            sep=separator(file),
+            usecols=None if kept is None else (lambda name: name.strip() in kept),
             low_memory=False,
-            encoding_errors="replace",
+            encoding=encoding,
+            encoding_errors="strict" if encoding == _USUAL else "replace",
         )
+
+    try:
+        with _opened(file) as raw:
+            marked = raw.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)
+        try:
+            table = read("utf-16" if marked else _USUAL)
+        except UnicodeDecodeError:
+            table = read(_OF_EXCEL)
     except (ValueError, OSError, csv.Error) as error:
         raise InputError(
             f"{file} cannot be read as a table ({error}): save it as comma or tab separated text"
         ) from error
+    return table.rename(columns=lambda name: str(name).strip())
 
 
-def _separator(file: Path) -> str:
-    """Tell commas, semicolons and tabs apart by the header."""
-    opened = gzip.open if file.suffix == ".gz" else open
-    with opened(file, "rt", encoding="utf-8", errors="replace") as text:
-        header = text.readline()
-    counts = {mark: header.count(mark) for mark in ("\t", ";", ",")}
+def _opened(file: Path) -> IO[bytes]:
+    return gzip.open(file, "rb") if file.suffix == ".gz" else open(file, "rb")
+
+
+def separator(file: Path) -> str:
+    """Tell what separates columns by the header, the first line that is not blank."""
+    with _opened(file) as raw:
+        header = next((line.decode(errors="replace") for line in raw if line.strip()), "")
+    counts = {mark: header.count(mark) for mark in ("\t", ";", ",", "|")}
     return max(counts, key=lambda mark: counts[mark])

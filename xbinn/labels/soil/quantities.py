@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -50,6 +50,7 @@ NEEDED: Final = (PROFILE_ID, "lat", "lon", "depth_top", "depth_bottom")
 
 _TABLE: Final = {q.name: q for q in QUANTITIES}
 _POSITIONS: Final = ("lat", "lon")
+_NAMED: Final = 3
 _UNIT_IN_HEADER: Final = re.compile(r"^\s*(?P<name>.*?)\s*[\[(]\s*(?P<units>[^\[\]]+?)\s*[\])]\s*$")
 
 
@@ -79,13 +80,28 @@ def units_in_headers(df: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     -------
     DataFrame, dict of str to str
         With the plain names, and the unit by plain name.
+
+    Raises
+    ------
+    ProfileError
+        If two columns have the same plain name.
     """
     found = {str(c): m for c in df.columns if (m := _UNIT_IN_HEADER.match(str(c)))}
     plain = {c: m["name"] for c, m in found.items() if m["name"] and _is_unit(m["units"])}
-    return df.rename(columns=plain), {name: found[c]["units"] for c, name in plain.items()}
+    renamed = df.rename(columns=plain)
+    twice = renamed.columns[renamed.columns.duplicated()].unique()
+    if twice.size:
+        alike = [str(c) for c in df.columns if plain.get(str(c), c) in twice]
+        raise ProfileError(
+            f"columns of the same name: {', '.join(alike)}; leave one of each with "
+            f"df.drop(columns=[{alike[-1]!r}]), or rename it"
+        )
+    return renamed, {name: found[c]["units"] for c, name in plain.items()}
 
 
-def tidy(df: pd.DataFrame, columns: Iterable[Column]) -> tuple[pd.DataFrame, dict[str, str]]:
+def tidy(
+    df: pd.DataFrame, columns: Iterable[Column], *, decimal: str = "."
+) -> tuple[pd.DataFrame, dict[str, str]]:
     """Bring the columns of a table to the names and units of `QUANTITIES`.
 
     Parameters
@@ -94,6 +110,8 @@ def tidy(df: pd.DataFrame, columns: Iterable[Column]) -> tuple[pd.DataFrame, dic
         One row a sample.
     columns : iterable of Column
         Those that the table does not have are passed over, unless they are `NEEDED`.
+    decimal : str
+        Mark of decimals in numbers that are text.
 
     Returns
     -------
@@ -126,16 +144,21 @@ def tidy(df: pd.DataFrame, columns: Iterable[Column]) -> tuple[pd.DataFrame, dic
         factor, offset = 1.0, 0.0
         if column.quantity not in _POSITIONS:
             try:
-                factor, offset = conversion(names[0], column.units or None, quantity.units)
+                factor, offset = conversion(
+                    names[0],
+                    column.units or None,
+                    quantity.units,
+                    fix=f'units={{{{"{quantity.name}": "{{unit}}"}}}}',
+                )
             except UnitsError as error:
                 units.append(str(error))
                 continue
         values: pd.Series[Any] = pd.Series(np.nan, index=df.index, dtype=np.float64)
         for name in names:
             try:
-                values = values.where(values.notna(), _as_number(df[name]))
+                values = values.where(values.notna(), _as_number(df[name], decimal))
             except (ValueError, TypeError):
-                bad.append(name)
+                bad.append(f"{name} ({_no_numbers(df[name], decimal)})")
         # A quantity may stand in several units, column by column.
         before = out.get(column.quantity, pd.Series(np.nan, index=df.index, dtype=np.float64))
         out[column.quantity] = before.where(before.notna(), values * factor + offset)
@@ -147,8 +170,9 @@ def tidy(df: pd.DataFrame, columns: Iterable[Column]) -> tuple[pd.DataFrame, dic
         raise UnitsError("\n".join(units))
     if bad:
         raise ProfileError(
-            f"columns that hold no numbers: {', '.join(bad)}; convert them with "
-            'pd.to_numeric(df[column], errors="coerce")'
+            f"columns that hold no numbers: {', '.join(bad)}; correct the table, or read it with "
+            "pandas, say what stands for a missing value or a decimal mark, as in "
+            """pd.read_csv(path, na_values=["n.d."], decimal=","), and use from_table"""
         )
     return pd.DataFrame(out, index=df.index).reset_index(drop=True), read
 
@@ -162,7 +186,9 @@ def _decided(column: Column) -> Column:
             f"{column.names[0]} has no unit, so it may be a density, a stock or a mass fraction: "
             'state it, as in units={"carbon": "g/kg"}; "%", "g/100g", "t/ha", "kg m-3" are others'
         )
-    given = parse(column.units, name=column.names[0]).unit.dimensionality
+    given = parse(
+        column.units, name=column.names[0], wanted="g kg-1", fix='units={{"carbon": "{unit}"}}'
+    ).unit.dimensionality
     for kind in CARBON_KINDS:
         if given == parse(_TABLE[kind].units, name=kind).unit.dimensionality:
             return Column(kind, column.names, column.units)
@@ -206,13 +232,32 @@ def _first(df: pd.DataFrame, names: list[str]) -> "pd.Series[Any]":
     return values
 
 
-def _as_number(values: "pd.Series[Any]") -> "pd.Series[Any]":
+def _as_number(
+    values: "pd.Series[Any]", decimal: str, errors: Literal["raise", "coerce"] = "raise"
+) -> "pd.Series[Any]":
     if values.dtype == object or pd.api.types.is_string_dtype(values):
         text = values.astype(object).where(values.notna(), None)
         # "NULL" and blanks are how databases write nothing.
         values = text.map(lambda v: None if str(v).strip() in ("", "NULL", "NA") else v)
-    numbers = pd.to_numeric(values)
+        if decimal != ".":
+            values = values.map(lambda v: v.replace(decimal, ".") if isinstance(v, str) else v)
+    elif values.dtype.kind not in "iuf":
+        raise TypeError(f"{values.dtype} is no number")
+    numbers = pd.to_numeric(values, errors=errors)
     return pd.Series(numbers.to_numpy(dtype=np.float64, na_value=np.nan), index=values.index)
+
+
+def _no_numbers(values: "pd.Series[Any]", decimal: str) -> str:
+    """Tell which values of a column are no numbers."""
+    try:
+        numbers = _as_number(values, decimal, "coerce")
+    except TypeError as error:
+        return str(error)
+    blank = values.astype(str).str.strip().isin(("", "NULL", "NA"))
+    bad = np.flatnonzero((numbers.isna() & values.notna() & ~blank).to_numpy())
+    shown = ", ".join(repr(str(v)) for v in values.iloc[bad].drop_duplicates()[:_NAMED])
+    rows = f"{len(bad)} of {len(values)} rows, first in row {int(bad[0]) + 1}"
+    return f"{shown}, in {rows}"
 
 
 def _is_unit(text: str) -> bool:

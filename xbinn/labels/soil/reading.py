@@ -19,6 +19,7 @@ from xbinn.labels.soil.files import (
     one_file,
     read_text,
     require_key,
+    separator,
 )
 from xbinn.labels.soil.layouts import (
     KSSL,
@@ -45,12 +46,13 @@ def read_csv(
     units: Mapping[str, str] | None = None,
     pedotransfer: str | None = None,
 ) -> xr.Dataset:
-    """Read a table of soil samples, one row a sample, comma or tab separated.
+    """Read a table of soil samples, one row a sample.
 
     Parameters
     ----------
     path : path-like
-        The file; what separates its columns is found out.
+        The file; what separates its columns is found out: commas, tabs, bars, or semicolons, with
+        which decimals may have commas.
     columns, units, pedotransfer
         As for `from_table`.
 
@@ -67,9 +69,10 @@ def read_csv(
         As by `from_table`.
     """
     file = existing(Path(path).expanduser())
-    return from_table(
-        read_text(file), columns=columns, units=units, pedotransfer=pedotransfer, title=file.name
-    )
+    df = read_text(file)
+    # Where decimals have commas, columns are set apart by semicolons.
+    decimal = "," if separator(file) == ";" else "."
+    return _of_table(df, columns, units, pedotransfer, file.name, decimal)
 
 
 def from_table(
@@ -117,6 +120,22 @@ def from_table(
     UnitsError
         If a unit is missing, cannot be understood or measures something else.
     """
+    if not isinstance(df, pd.DataFrame):
+        raise ProfileError(
+            f"a table must be a pandas.DataFrame, not {type(df).__name__}: a file is read with "
+            "xbinn.profiles.read_csv(path)"
+        )
+    return _of_table(df, columns, units, pedotransfer, title, ".")
+
+
+def _of_table(
+    df: pd.DataFrame,
+    columns: Mapping[str, str] | None,
+    units: Mapping[str, str] | None,
+    pedotransfer: str | None,
+    title: str,
+    decimal: str,
+) -> xr.Dataset:
     plain, said = units_in_headers(df)
     renamed = {str(old): new for old, new in zip(df.columns, plain.columns, strict=True)}
     chosen = {c.quantity: c for c in PLAIN}
@@ -140,7 +159,8 @@ def from_table(
     listed = [replace(c, units=given.get(q, "")) for q, c in chosen.items()]
     # A column that is not there needs no unit.
     listed = [c for c in listed if c.names[0] in plain.columns or c.quantity != CARBON]
-    return profiles_of(plain, listed, pedotransfer=pedotransfer, attrs={"title": title})
+    attrs = {"title": title}
+    return profiles_of(plain, listed, pedotransfer=pedotransfer, attrs=attrs, decimal=decimal)
 
 
 def read_wosis(path: PathLike, *, pedotransfer: str | None = None) -> xr.Dataset:

@@ -57,7 +57,7 @@ RULES: Final = (
     ),
     Rule(
         "position_differs",
-        "lies elsewhere than the first sample of its profile",
+        "lies elsewhere than the first sample of its profile that has a position",
         True,
         "give each position its own profile id",
     ),
@@ -244,11 +244,10 @@ def _texture(sand: np.ndarray, silt: np.ndarray, clay: np.ndarray) -> np.ndarray
 
 
 def _positions(lat: np.ndarray, lon: np.ndarray, profile: np.ndarray) -> dict[str, np.ndarray]:
-    first = np.unique(profile, return_index=True)[1][profile]
+    first = first_place(lat, lon, profile)
     apart = np.abs(lat - lat[first]) > _SAME_POSITION
     apart |= np.abs(lon - lon[first]) > _SAME_POSITION
-    impossible = (np.abs(lat) > 90.0) | (lon < -180.0) | (lon > 360.0)
-    zero = (lat == 0.0) & (lon == 0.0)
+    impossible, zero = _nowhere(lat, lon)
     return {
         "position_missing": ~(np.isfinite(lat) & np.isfinite(lon)),
         "position_impossible": impossible,
@@ -256,6 +255,34 @@ def _positions(lat: np.ndarray, lon: np.ndarray, profile: np.ndarray) -> dict[st
         "position_zero": zero,
         "position_maybe_swapped": _swapped(lat, lon, ~(impossible | zero)),
     }
+
+
+def _nowhere(lat: np.ndarray, lon: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which positions are impossible, and which are 0."""
+    impossible = (np.abs(lat) > 90.0) | (lon < -180.0) | (lon > 360.0)
+    return np.asarray(impossible), np.asarray((lat == 0.0) & (lon == 0.0))
+
+
+def first_place(lat: np.ndarray, lon: np.ndarray, profile: np.ndarray) -> np.ndarray:
+    """Find the first sample of each profile that says where it is, else its first one.
+
+    Parameters
+    ----------
+    lat, lon : ndarray (n,)
+        [degree] of each sample.
+    profile : ndarray (n,)
+        Number of its profile.
+
+    Returns
+    -------
+    ndarray (n,)
+        Row of that sample, for each sample.
+    """
+    impossible, zero = _nowhere(lat, lon)
+    placed = np.isfinite(lat) & np.isfinite(lon) & ~impossible & ~zero
+    rank = np.arange(profile.size) + np.where(placed, 0, profile.size)
+    first = pd.Series(rank).groupby(profile).transform("min").to_numpy()
+    return np.asarray(first % max(profile.size, 1))
 
 
 def _swapped(lat: np.ndarray, lon: np.ndarray, placed: np.ndarray) -> np.ndarray:
