@@ -100,6 +100,19 @@ def test_a_pattern_a_path_and_an_open_dataset_agree(tmp_path, expected):
         xr.testing.assert_identical(xbinn.forcing.from_clm5(files).compute(), expected)
 
 
+@pytest.mark.parametrize("calendar", ["standard", "noleap"])
+def test_a_dataset_as_xarray_opens_it_by_default(tmp_path, calendar):
+    """Times of numpy where the calendar allows it, and constants at every time."""
+    arguments = {"n_years": 2, "first_year": 2001, "calendar": calendar, "layout": "one"}
+    (path,), *_ = history.write_history(tmp_path, **arguments)
+    expected = xbinn.forcing.from_clm5(path).load()
+    with xr.open_dataset(path) as ds:
+        assert (ds["time_bounds"].dtype.kind == "M") == (calendar == "standard")
+        layer = ("time", "lat", "lon"), np.stack(24 * [ds["nbedrock"].values])
+        repeated = ds.assign(nbedrock=layer)
+        xr.testing.assert_equal(xbinn.forcing.from_clm5(repeated).load(), expected)
+
+
 def test_years_may_begin_in_any_month(tmp_path):
     """From July to June, and the months are numbered from January all the same."""
     paths, fields, _ = history.write_history(tmp_path, n_years=4, first_month=6, skip=range(42, 48))
@@ -252,13 +265,14 @@ def test_other_assumptions_are_refused(monthly, assume):
     ("arguments", "message"),
     [
         ({"n_years": 1}, "hold 12 months from 0001-01-01 to 0002-01-01: needed are whole years, 2"),
-        ({"skip": (35,)}, "hold 35 months"),
+        ({"skip": (35,)}, r"hold 35 months .* more files, or choose with years=\(1, 2\)$"),
+        ({"n_years": 2, "skip": (23,)}, "hold 23 months .*over years; give more files$"),
         ({"skip": (13, 14)}, "do not follow each other: between 0002-02-01 and 0002-04-01"),
         ({"bounds": ""}, "time has no bounds, and CTSM stamps a month with its end"),
         ({"methods": "time: instantaneous"}, r"not means over the month: TSOI \(time: instant"),
         ({"accelerated": True}, r"SOIL3C is 0\.04 times SOIL2C .* accelerated decomposition"),
     ],
-    ids=["one year", "part of a year", "gap", "no bounds", "instantaneous", "accelerated"],
+    ids=["one year", "part of a year", "part of two years", "gap", "no bounds", "instantaneous", "accelerated"],
 )
 def test_what_is_no_climatology_of_a_run_at_rest_is_refused(tmp_path, arguments, message):
     paths, *_ = history.write_history(tmp_path, layout="one", **arguments)

@@ -111,9 +111,9 @@ def from_clm5(
     check_spun_up(_stock(ds, "S2"), _stock(ds, "S3"))
     forcing = {n: _climatology(ds[n], months) for n in _MONTHLY if n in ds.data_vars}
     forcing |= _assumed(forcing, assume)
-    forcing[_BEDROCK] = ds[_BEDROCK]
+    forcing[_BEDROCK] = _constant(ds[_BEDROCK])
     forcing |= _litter(ds, found, months)
-    coords = {n: ds[n] for n in _COORDINATES if n in ds.variables and ds[n].dims}
+    coords = {n: _constant(ds[n]) for n in _COORDINATES if n in ds.variables and ds[n].dims}
     # Levels differ from field to field; each carries its own until all are cut to the model's.
     out = standardise_forcing(xr.Dataset(forcing, coords=coords).assign_coords(_month_numbers()))
     return _described(out, ds, found, months)
@@ -143,7 +143,7 @@ def _open(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> x
     except (OSError, ValueError) as error:
         raise InputError(
             f"{_told(files)} cannot be opened as one dataset: {error}; give monthly history files "
-            "of one run and one grid, or open them yourself with xarray.open_mfdataset and pass "
+            "of one run and one grid, with the same fields at all times, or open them yourself with xarray.open_mfdataset and pass "
             "the Dataset"
         ) from error
 
@@ -217,8 +217,8 @@ def _check_present(ds: xr.Dataset, found: Mapping[str, Budget], assume: Sequence
             problems.append(f"or pass assume=(...) with {', '.join(offered)}")
     if _BEDROCK not in ds.variables:
         problems.append(
-            f"{_BEDROCK} is missing; it does not vary with time and stands in each history file "
-            "with time constants (hist_type1d 2-D grid output), or add it to the Dataset"
+            f"{_BEDROCK} is missing; it is one of the constants that CTSM writes into the files of "
+            "its first tape (h0): give these too, or add it to the Dataset"
         )
     if problems:
         raise InputError("; ".join(problems))
@@ -248,6 +248,11 @@ def _climatology(da: xr.DataArray, months: Months) -> xr.DataArray:
     by_year = plain.coarsen(time=MONTHS_PER_YEAR)
     mean = by_year.construct(time=("year", MONTH)).mean("year", keep_attrs=True)
     return mean.isel({MONTH: months.from_january})
+
+
+def _constant(da: xr.DataArray) -> xr.DataArray:
+    """Without time, along which `xarray.open_mfdataset` repeats constants unless told not to."""
+    return da.max("time", keep_attrs=True) if "time" in da.dims else da
 
 
 def _month_numbers() -> dict[str, Any]:

@@ -89,10 +89,18 @@ def find_months(ds: xr.Dataset, years: tuple[int, int] | None) -> Months:
         raise InputError(
             f"the files hold {order.size} months from {_name(start[0])} to {_name(end[-1])}: "
             f"needed are whole years, {_MIN_YEARS} or more, because litter inputs come from the "
-            "change of the pools over years; give more files, or choose with "
-            f"years=({year.min()}, {year.max()})"
+            f"change of the pools over years; give more files{_whole_years(year)}"
         )
     return Months(order, days, np.argsort(month[:MONTHS_PER_YEAR]), (int(year[0]), int(year[-1])))
+
+
+def _whole_years(year: np.ndarray) -> str:
+    """Offer the calendar years of which there are all months, where they are enough."""
+    found, months = np.unique(year, return_counts=True)
+    whole = found[months == MONTHS_PER_YEAR]
+    if whole.size < _MIN_YEARS:
+        return ""
+    return f", or choose with years=({whole[0]}, {whole[-1]})"
 
 
 def _bounds(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -110,6 +118,9 @@ def _bounds(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
             'keep the variable that time.attrs["bounds"] names (time_bounds)'
         )
     bounds = ds[name].transpose("time", ...).values
+    if bounds.dtype.kind == "M":
+        # Dates of the calendar that numpy knows: to the microsecond they are Python's.
+        bounds = bounds.astype("datetime64[us]").astype(object)
     if bounds.ndim != 2 or bounds.shape[1] != 2 or not hasattr(bounds.flat[0], "year"):
         raise InputError(
             f"{name} holds {bounds.dtype} {bounds.shape}, not two dates a record: open the files "

@@ -394,5 +394,6 @@ def _none_left(left_out: Mapping[str, int]) -> str:
     reasons = describe_left_out(left_out) or "no profile was given"
     return (
         f"no profile can be used ({reasons}): check that profiles and grid share a region and a "
-        "CRS, and widen tolerance=... if cells are far apart"
+        "CRS and that latitude and longitude are not swapped, and widen tolerance=... if cells are "
+        "far apart"
     )
