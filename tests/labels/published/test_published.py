@@ -131,10 +131,10 @@ def root(tmp_path_factory, tables):
     scipy.io.savemat(
         root / f"output/{CASE}_representative_profiles.mat", {"sample_profile_id": [[2]]}
     )
-    for fold in (1, 2):
+    for fold in range(1, 10):
         end = f"{CASE}_whole_time_cross_valid_0_{fold}.csv"
-        unit = np.full((2, 21), 0.5 * fold)
-        unit[0, 2] = -0.1
+        unit = np.full((2, 21), 0.5 * fold if fold < 3 else 0.25)
+        unit[0, 2] = -0.1 if fold < 3 else 0.1
         np.savetxt(root / f"PRODA_Results/nn_para_result_full_{end}", unit, delimiter=",")
         np.savetxt(
             root / f"PRODA_Results/nn_site_loc_full_{end}",
@@ -232,7 +232,8 @@ def test_all_that_is_missing_is_listed_by_name(tmp_path):
         open_published(tmp_path, parts=("grid", "profiles", "proda"))
     for name in ("world_grid_envinfo_present.mat", "661_680_TSOI.mat", "CWD_INPUT_ACC_VECTOR.mat",
                  "soc_profile_wosis_2019_snapshot_hugelius_mishra.nc", f"{CASE}_para_gr.mat",
-                 "nn_para_result_full_..._cross_valid_0_{1..9}.csv"):  # fmt: skip
+                 "nn_para_result_full_...cross_valid_0_1.csv",
+                 "nn_site_loc_full_...cross_valid_0_9.csv"):  # fmt: skip
         assert name in str(caught.value)
     with pytest.raises(InputError, match="is no folder"):
         open_published(tmp_path / "no")
@@ -285,14 +286,25 @@ def test_damaged_and_double_files(copy, root):
     table.write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="no table of numbers"):
         open_published(copy, parts=parts)
-    (places,) = copy.rglob("nn_site*_2.csv")
-    places.unlink()
-    with pytest.raises(InputError, match=r"nn_site_loc_full_.*cross_valid_0_2\.csv"):
-        open_published(copy, parts=parts)
     table.unlink()
+    for places in copy.rglob("nn_site*_[37].csv"):
+        places.unlink()
+    wanted = r"(?s)nn_para_\S*_2\.csv\n- nn_site_\S*_0_3\.csv\n- nn_site_\S*_0_7\.csv\nput them"
+    with pytest.raises(InputError, match=wanted):
+        open_published(copy, parts=parts)
+    (first,) = copy.rglob("nn_para*_1.csv")
+    (copy / first.name).write_bytes(first.read_bytes())
+    with pytest.raises(InputError, match=r"nn_para\S*_1\.csv: there more than once"):
+        open_published(copy, parts=parts)
+    (copy / first.name).rename(copy / "nn_para_result_full_other_cross_valid_0_1.csv")
+    with pytest.raises(InputError, match=r"several runs \(cesm2\S*, other_\)"):
+        open_published(copy, parts=parts)
+    (copy / "nn_para_result_full_other_cross_valid_0_1.csv").unlink()
+    for file in (root / "PRODA_Results").iterdir():
+        (copy / "PRODA_Results" / file.name).write_bytes(file.read_bytes())
     (gr,) = copy.rglob("*para_gr.mat")
     (copy / gr.name).write_bytes(gr.read_bytes())
-    assert open_published(copy, parts=parts).retrieved.sizes["fold"] == 1  # its own place wins
+    assert open_published(copy, parts=parts).retrieved.sizes["fold"] == 9  # its own place wins
     (copy / "again").mkdir()
     (copy / gr.name).rename(copy / "again" / gr.name)
     with pytest.raises(InputError, match="more than once"):

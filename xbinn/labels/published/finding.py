@@ -5,9 +5,21 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 from xbinn.errors import InputError
-from xbinn.labels.published.layout import LOCATION_TABLE, PARAMETER_TABLE, PublishedFile
+from xbinn.labels.published.layout import (
+    LOCATION_TABLE,
+    N_FOLDS,
+    PARAMETER_TABLE,
+    PublishedFile,
+)
+
+_TABLES: Final = tuple(
+    (re.escape(name).replace(r"\{run\}", "{run}").replace(r"\{fold\}", "{fold}"), name)
+    for name in (PARAMETER_TABLE, LOCATION_TABLE)
+)
+"""Pattern and name of the tables of a fold."""
 
 
 class Folder:
@@ -78,19 +90,37 @@ class Folder:
         return paths
 
     def parameter_tables(self) -> tuple[dict[int, tuple[Path, Path]], list[str]]:
-        """Tables of retrieved parameters and of their profiles by fold, and what is missing."""
-        tables: dict[int, tuple[Path, Path]] = {}
-        missing: list[str] = []
-        for name, paths in self._by_name.items():
-            match = re.fullmatch(PARAMETER_TABLE, name)
-            if match is None:
-                continue
-            partner = LOCATION_TABLE.format(**match.groupdict())
-            beside = [p for p in self._by_name.get(partner, []) if p.parent == paths[0].parent]
-            if beside:
-                tables[int(match["fold"])] = (paths[0], beside[0])
-            else:
-                missing.append(partner)
-        if not tables and not missing:
-            missing.append("nn_para_result_full_..._cross_valid_0_{1..9}.csv")
-        return dict(sorted(tables.items())), missing
+        """Tables of retrieved parameters and of their profiles by fold, and what is missing.
+
+        Raises
+        ------
+        InputError
+            If there are tables of several runs.
+        """
+        found: dict[tuple[int, int], list[Path]] = defaultdict(list)
+        runs: set[str] = set()
+        for kind, (pattern, _) in enumerate(_TABLES):
+            for name, paths in self._by_name.items():
+                match = re.fullmatch(pattern.format(run="(.*)", fold=r"(\d+)"), name)
+                if match is not None:
+                    runs.add(match[1])
+                    found[kind, int(match[2])] += paths
+        if len(runs) > 1:
+            raise InputError(
+                f"tables of parameters are there of several runs ({', '.join(sorted(runs))}): keep "
+                "those of one"
+            )
+        run = next(iter(runs), "...")
+        folds = range(1, N_FOLDS + 1)
+        named = [
+            ((kind, fold), name.format(run=run, fold=fold))
+            for fold in folds
+            for kind, (_, name) in enumerate(_TABLES)
+        ]
+        twice = [name for key, name in named if len(found[key]) > 1]
+        if twice:
+            raise InputError(f"{', '.join(twice)}: there more than once; keep one of each")
+        missing = [name for key, name in named if not found[key]]
+        if missing:
+            return {}, missing
+        return {fold: (found[0, fold][0], found[1, fold][0]) for fold in folds}, []

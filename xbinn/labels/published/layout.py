@@ -99,7 +99,7 @@ RANGES: Final = PublishedFile(
     "col_max_min",
     "grid",
 )
-PARAMETER_TABLE: Final = r"nn_para_result_full_(?P<run>.*)cross_valid_0_(?P<fold>\d+)\.csv"
+PARAMETER_TABLE: Final = "nn_para_result_full_{run}cross_valid_0_{fold}.csv"
 LOCATION_TABLE: Final = "nn_site_loc_full_{run}cross_valid_0_{fold}.csv"
 N_CHAINS: Final = 3
 N_FOLDS: Final = 9
