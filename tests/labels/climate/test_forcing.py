@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cftime
 import numpy as np
 import pytest
 import xarray as xr
@@ -87,6 +88,41 @@ def test_lazy_in_any_chunks_months_and_places(made, raise_if_dask_computes):
     assert found["W_SCALAR"].dims == ("month", "depth", "y", "x")
 
 
+def test_chunks_along_months_and_values_out_of_range(made):
+    given = climate().chunk(month=5, lat=2)
+    xr.testing.assert_allclose(xbinn.forcing.from_climate(given, assume=BOTH).compute(), made)
+    kelvin = (given["air_temperature"] + 273.15).assign_attrs(units="degC")
+    match = r"air_temperature runs from 2\d\d.* degC, outside -90 to 70: set ds"
+    with pytest.raises(InputError, match=match):
+        xbinn.forcing.from_climate(given.assign(air_temperature=kelvin.compute()), assume=BOTH)
+    # In whichever chunk they are computed.
+    lazy = xbinn.forcing.from_climate(given.assign(air_temperature=kelvin), assume=BOTH)
+    with pytest.raises(InputError, match=match):
+        lazy["TSOI"].compute()
+
+
+def test_months_are_those_of_the_bounds(made):
+    """Stamped with the end of each month, as CTSM does."""
+    edges = [cftime.DatetimeNoLeap(2001 + i // 12, 1 + i % 12, 1) for i in range(13)]
+    given = climate().rename(month="time")
+    given = given.assign_coords(time=("time", edges[1:], {"bounds": "time_bnds"}))
+    given["time_bnds"] = ("time", "nb"), np.stack([edges[:-1], edges[1:]], axis=1)
+    xr.testing.assert_allclose(xbinn.forcing.from_climate(given, assume=BOTH), made)
+
+
+def test_gaps_stay_gaps(made):
+    given = climate()
+    given["sand"] = given["sand"].where(given["lat"] > 20)
+    found = xbinn.forcing.from_climate(given, assume=BOTH)
+    for name in ("TSOI", "W_SCALAR", "O_SCALAR", "ALTMAX", "ALTMAX_LASTYEAR"):
+        assert found[name].sel(lat=10).isnull().all(), name
+        xr.testing.assert_allclose(found[name].sel(lat=60), made[name].sel(lat=60))
+    only = made.drop_vars("nbedrock")
+    xr.testing.assert_equal(
+        xbinn.forcing.from_climate(only, assume=("nbedrock",))["nbedrock"], made["nbedrock"]
+    )
+
+
 def test_units_and_names_are_understood(made):
     given = climate()
     seconds = 365 * 86400 / 12
@@ -136,6 +172,8 @@ def test_missing_inputs_are_named_with_what_needs_them(made):
         InputError, match=match + r"bedrock_depth \(for nbedrock\); FPI_vr is neither"
     ):
         xbinn.forcing.from_climate(climate().drop_vars(["precipitation", "npp"]))
+    with pytest.raises(InputError, match=r"missing: npp \(for .*; add .* that they are for$"):
+        xbinn.forcing.from_climate(climate().drop_vars("npp"), assume=BOTH)
     with pytest.raises(InputError, match="assume='snow' is not known"):
         xbinn.forcing.from_climate(climate(), assume="snow")
     with pytest.raises(InputError, match=r"assume=\['TSOI'\] is not known"):

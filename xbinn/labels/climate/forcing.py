@@ -22,7 +22,7 @@ from xbinn.labels.climate.relations import (
     ClimateInput,
 )
 from xbinn.labels.encoding import as_float
-from xbinn.labels.months import month_dim, months_in_order
+from xbinn.labels.months import bounds_of, month_dim, months_in_order
 from xbinn.labels.space import find_coordinates, spatial_dims
 from xbinn.labels.units import dequantify, to_units
 from xbinn.variables import DEPTH, DEPTH_ALIASES, FORCING, INPUT_NAMES, MONTH
@@ -99,7 +99,7 @@ def from_climate(ds: xr.Dataset, *, assume: Sequence[str] = ()) -> xr.Dataset:
         )
     plain = dequantify(ds)
     given = {
-        v.name: months_in_order(plain[name])[0]
+        v.name: _in_order(plain[name], plain)[0]
         for v in FORCING
         for name in (v.name, *v.aliases)
         if name in plain.data_vars
@@ -112,10 +112,7 @@ def from_climate(ds: xr.Dataset, *, assume: Sequence[str] = ()) -> xr.Dataset:
     _make(made, climate, plain, wanted)
     for name in assume:
         if name not in given:
-            ones = xr.zeros_like(
-                next(iter(climate.values())).isel({MONTH: 0}, missing_dims="ignore")
-            )
-            made[name] = _stand_in(name, made, ones)
+            made[name] = _stand_in(name, made["TSOI"])
     out = {}
     for variable in FORCING:
         da = made[variable.name]
@@ -268,10 +265,11 @@ def _kelvin(temperature: xr.DataArray) -> xr.DataArray:
     return to_units(temperature, "K", name="TSOI") if temperature.attrs else temperature
 
 
-def _stand_in(name: str, made: dict[str, xr.DataArray], zero: xr.DataArray) -> xr.DataArray:
+def _stand_in(name: str, temperature: xr.DataArray) -> xr.DataArray:
     if name == "nbedrock":
-        return zero + float(N_LAYERS)
-    return xr.ones_like(made["TSOI"]).where(made["TSOI"].notnull())
+        column = temperature.isel({MONTH: 0, DEPTH: 0}, drop=True)
+        return xr.full_like(column, float(N_LAYERS))
+    return xr.ones_like(temperature).where(temperature.notnull())
 
 
 def _inputs(
@@ -292,16 +290,18 @@ def _inputs(
                 missing.append(f"{row.name} (for {', '.join(needed)})")
             continue
         try:
-            found[row.name] = _standard(row, ds[name])
+            found[row.name] = _standard(row, ds[name], ds)
         except InputError as error:
             problems.append(error)
-    asked = [n for n in wanted if n in CLIMATE_ASSUMPTIONS and n != "nbedrock"]
-    if missing or asked:
+    asked = [n for n in wanted if n in CLIMATE_ASSUMPTIONS]
+    lacking = [n for n in asked if n != "nbedrock"]
+    if missing or lacking:
         said = [f"climate inputs missing: {'; '.join(missing)}"] if missing else []
-        said += [f"{', '.join(asked)} is neither given nor assumed"] if asked else []
+        said += [f"{', '.join(lacking)} is neither given nor assumed"] if lacking else []
+        stand_ins = f"; assume={tuple(asked)!r} puts in a stand-in" if asked else ""
         raise InputError(
-            f"{'; '.join(said)}; add them to the Dataset, or the forcing that they are for; "
-            f"assume={tuple(CLIMATE_ASSUMPTIONS)!r} puts in stand-ins for these"
+            f"{'; '.join(said)}; add them to the Dataset, or the forcing that they are for"
+            f"{stand_ins}"
         )
     if problems:
         kind = UnitsError if all(isinstance(e, UnitsError) for e in problems) else InputError
@@ -309,32 +309,50 @@ def _inputs(
     return found
 
 
-def _standard(row: ClimateInput, da: xr.DataArray) -> xr.DataArray:
-    da = as_float(da)
+def _in_order(da: xr.DataArray, ds: xr.Dataset) -> tuple[xr.DataArray, str | None]:
+    """Months from January on and in one chunk, and what is wrong with them."""
     dim = month_dim(da)
-    if dim is not None:
-        da, wrong = months_in_order(da)
+    if dim is None:
+        return da, None
+    bounds = bounds_of(da[dim], ds) if dim in da.coords else None
+    ordered, wrong = months_in_order(da, bounds)
+    if ordered.chunks is not None and MONTH in ordered.dims:
+        ordered = ordered.chunk({MONTH: -1})
+    return ordered, wrong
+
+
+def _standard(row: ClimateInput, da: xr.DataArray, ds: xr.Dataset) -> xr.DataArray:
+    da = as_float(da)
+    if month_dim(da) is not None:
+        da, wrong = _in_order(da, ds)
         if wrong is not None or da.sizes.get(MONTH, MONTHS_PER_YEAR) != MONTHS_PER_YEAR:
             raise InputError(f"{da.name} has no 12 months: give a climatology by month")
         da = da.drop_vars(MONTH, errors="ignore")
     if MONTH in row.dims and MONTH not in da.dims:
         raise InputError(f"{da.name} has no dimension {MONTH}: give a climatology by month")
-    da = _converted(row, da)
-    low, high = row.valid_range
-    da = da.where((da >= low) & (da <= high)) if da.chunks is not None else _checked(row, da)
+    da = _checked(row, _converted(row, da))
     da = da.mean(MONTH) if MONTH in da.dims and MONTH not in row.dims else da
     return da.drop_attrs()  # units have done their work
 
 
 def _checked(row: ClimateInput, da: xr.DataArray) -> xr.DataArray:
-    least, most = float(da.min()), float(da.max())
-    if least < row.valid_range[0] or most > row.valid_range[1]:
-        raise InputError(
-            f"{da.name} runs from {least:g} to {most:g} {row.units}, outside "
-            f"{row.valid_range[0]:g} "
-            f'to {row.valid_range[1]:g}: set ds["{da.name}"].attrs["units"] to what it is in'
-        )
-    return da
+    """Refuse values out of range, of a chunked array when they are computed."""
+    name = str(da.name)
+
+    def check(values: np.ndarray) -> np.ndarray:
+        known = values[np.isfinite(values)]
+        low, high = row.valid_range
+        if known.size and (known.min() < low or known.max() > high):
+            raise InputError(
+                f"{name} runs from {known.min():g} to {known.max():g} {row.units}, outside "
+                f'{low:g} to {high:g}: set ds["{name}"].attrs["units"] to what it is in'
+            )
+        return values
+
+    checked: xr.DataArray = xr.apply_ufunc(
+        check, da, dask="parallelized", output_dtypes=[da.dtype], keep_attrs=True
+    )
+    return checked
 
 
 def _converted(row: ClimateInput, da: xr.DataArray) -> xr.DataArray:

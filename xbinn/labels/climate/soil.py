@@ -205,7 +205,8 @@ def thaw_depth(temperature: Array) -> Array:
     Returns
     -------
     array (*space,)
-        The bottom of the column where all of it thaws, 0 where nothing does.
+        The bottom of the column where all of it thaws, 0 where nothing does, NaN where the
+        temperature is not known.
     """
     warmest = temperature.max(axis=-2) - FREEZING
     frozen = warmest <= 0.0
@@ -217,4 +218,5 @@ def thaw_depth(temperature: Array) -> Array:
     part = np.clip(warm / np.where(warm > cold, warm - cold, 1.0), 0.0, 1.0)
     crossing = _NODES[above] + part * (_NODES[below] - _NODES[above])
     depth = np.where(first == 0, 0.0, crossing)
-    return np.where(first == N_LAYERS, INTERFACE_DEPTH[N_LAYERS - 1], depth)
+    depth = np.where(first == N_LAYERS, INTERFACE_DEPTH[N_LAYERS - 1], depth)
+    return np.where(np.isnan(warmest).any(axis=-1), np.nan, depth)
