@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
 import zarr
 
@@ -101,6 +102,16 @@ def test_bounds_of_coordinates_come_along(model, tmp_path, decode_coords, recwar
     assert not [w for w in recwarn if "bounds" in str(w.message)]
 
 
+def test_a_crs_in_the_attributes_of_the_grid_becomes_one_of_the_result(model):
+    grid = small_grid(crs="EPSG:3035").drop_vars("spatial_ref")
+    for v in grid.variables.values():
+        v.attrs.pop("grid_mapping", None)
+        v.encoding.pop("grid_mapping", None)
+    out = xbinn.predict(grid.assign_attrs(crs="EPSG:3035"), model)
+    assert out.rio.crs.to_epsg() == 3035
+    assert out["cSoil"].attrs["grid_mapping"] == "spatial_ref"
+
+
 def test_an_empty_result_can_be_written(model, tmp_path):
     out = xbinn.predict(small_grid().isel(lat=slice(0, 0)), model)
     assert written(out, tmp_path / "out.nc", "nc").sizes["lat"] == 0
@@ -113,6 +124,14 @@ def test_a_job_says_where_its_result_comes_from(grid, model, tmp_path, store):
     opened = {"zarr": {"engine": "zarr", "consolidated": False}, "nc": {"engine": "h5netcdf"}}
     with xr.open_dataset(tmp_path / f"out.{store}", **opened[store]) as found:
         said = found.attrs
+        assert found["depth"].attrs["bounds"] == "depth_bnds"
+        for name in ("cSoil", "soc", "status"):
+            mapping = found[name].attrs.get("grid_mapping")
+            assert mapping == ("spatial_ref" if "spatial_ref" in grid.coords else None), name
+    if store == "nc" and "y" in grid.dims:
+        with rasterio.open(f"netcdf:{tmp_path / 'out.nc'}:cSoil") as raster:
+            assert raster.crs == grid.rio.crs
+            assert raster.transform == grid.rio.transform()
     assert said["Conventions"] == "CF-1.11, ACDD-1.3"
     assert f"xbinn {xbinn.__version__}" in said["source"]
     assert model.sha256 in said["source"]

@@ -37,6 +37,8 @@ from xbinn.variables import STATUS
 ZARR: Final = ".zarr"
 NETCDF: Final = ".nc"
 _UNFINISHED: Final = ".unfinished"
+_LINKS: Final = ("grid_mapping", "bounds", "ancillary_variables", "cell_measures")
+"""What xarray keeps in the encoding of a file that it has read."""
 
 _log = logging.getLogger("xbinn")
 
@@ -251,11 +253,11 @@ def _to_netcdf(zarr: Path, path: Path, tiling: Tiling) -> xr.Dataset:
 
 def _convert(zarr: Path, path: Path, tiling: Tiling) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
-    ds = store.reopen(zarr)
+    ds = _plain(store.reopen(zarr))
     try:
         # One chunk after the other; HDF5 is not parallel anyway.
         with dask.config.set(scheduler="synchronous"):
-            ds.drop_encoding().to_netcdf(
+            ds.to_netcdf(
                 temporary,
                 engine="h5netcdf",
                 encoding={str(n): _encoding(v, tiling) for n, v in ds.data_vars.items()},
@@ -270,6 +272,17 @@ def _convert(zarr: Path, path: Path, tiling: Tiling) -> None:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _plain(ds: xr.Dataset) -> xr.Dataset:
+    """Without encoding; what leads from a variable to another stays, as attributes."""
+    links = {
+        n: {k: v.encoding[k] for k in _LINKS if k in v.encoding} for n, v in ds.variables.items()
+    }
+    plain = ds.drop_encoding()
+    for name, link in links.items():
+        plain[name].attrs |= link
+    return plain
 
 
 def _encoding(v: xr.DataArray, tiling: Tiling) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def carry_grid(source: xr.Dataset, result: xr.Dataset, space: tuple[str, ...]) -
         return result
     if mapping is None:
         mapping = "spatial_ref"
-        result = result.rio.writegrid_crs(crs)
+        result = result.rio.write_crs(crs)
     else:
         result = result.assign_coords({mapping: source[mapping].reset_coords(drop=True)})
     for da in result.data_vars.values():
