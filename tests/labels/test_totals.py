@@ -4,9 +4,11 @@ import dask.array
 import numpy as np
 import pyproj
 import pytest
+import rioxarray  # noqa: F401  registers `.rio`
 import xarray as xr
 
 import xbinn
+from xbinn.constants import KG_PER_PG
 from xbinn.errors import CoordinateError, InputError, UnitsError
 from xbinn.testing import small_grid
 
@@ -366,15 +368,70 @@ def test_refusals(result):
     with pytest.raises(CoordinateError, match="lat has one cell and no bounds"):
         xbinn.totals(result.isel(lat=[0]))
     points = result.isel(lat=xr.Variable("cell", [0, 1, 2]), lon=xr.Variable("cell", [0, 1, 5]))
-    with pytest.raises(CoordinateError, match="no regular grid, so their areas are not known"):
+    with pytest.raises(CoordinateError, match="no grid of latitude and longitude, so their areas are not"):
         xbinn.totals(points)
     flagged = result["cSoil"].assign_attrs(flag_values=[1, 2], flag_meanings="one")
     with pytest.raises(InputError, match="2 flag_values and 1 flag_meanings"):
         xbinn.totals(result, by=flagged)
-    mercator = result.rename(lat="y", lon="x").rio.write_crs("EPSG:3857")
-    mercator["y"].attrs = mercator["x"].attrs = {}
-    with pytest.raises(CoordinateError, match="does not keep areas: give them with area="):
-        xbinn.totals(mercator)
+
+
+def geodesic_areas(crs, y, x, step):
+    """Polygons of geodesics along the edges of each cell, in short pieces."""
+    to_degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    along = np.linspace(-0.5, 0.5, 20) * step
+    low, high = np.full(20, -0.5 * step), np.full(20, 0.5 * step)
+    at_x, at_y = np.r_[along, high, -along, low], np.r_[low, along, high, -along]
+    globe = pyproj.Geod(ellps="WGS84")
+    found = [
+        globe.polygon_area_perimeter(*to_degrees.transform(j + at_x, i + at_y))[0]
+        for i in y
+        for j in x
+    ]
+    return np.abs(found).reshape(y.size, x.size)
+
+
+ROTATED = pyproj.CRS.from_cf(
+    {"grid_mapping_name": "rotated_latitude_longitude", "grid_north_pole_latitude": 39.25,
+     "grid_north_pole_longitude": -162.0, "north_pole_grid_longitude": 0.0},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("crs", "y", "x", "step"),
+    [
+        ("EPSG:32614", 4.5e6, 5e5, 1e5),
+        ("EPSG:3413", -1.5e5, -1e5, 1e5),  # the pole inside
+        ("EPSG:3857", 5e6, -1e7, 1e5),
+        ("EPSG:2225", 2e6, 6e6, 1e5),  # US feet
+        (ROTATED, 0.0, 5.0, 0.5),
+    ],
+)
+def test_areas_in_projections_that_do_not_keep_them(crs, y, x, step):
+    y, x = (at + step * (np.arange(4) - 1.5) for at in (y, x))
+    density = xr.DataArray(np.ones((4, 4)), {"y": y, "x": x}, ("y", "x"), "cSoil")
+    out = density.assign_attrs(units="kg m-2").to_dataset()
+    out["y"].attrs, out["x"].attrs = {"axis": "Y"}, {"axis": "X"}
+    found = xbinn.totals(out.rio.write_crs(crs))["total"]
+    # Great circles between corners bend as the edges do, but for some 1e-5.
+    expected = geodesic_areas(crs, y, x, step).sum() / KG_PER_PG
+    assert float(found) == pytest.approx(expected, rel=5e-5)
+
+
+def test_areas_of_a_curvilinear_grid(result):
+    """A grid of latitude and longitude, across the date line, that does not say that it is one."""
+    lat, lon = np.arange(40.25, 60.0, 0.5), np.arange(170.25, 190.0, 0.5)
+    density = xr.DataArray(np.ones((40, 40)), {"lat": lat, "lon": lon}, ("lat", "lon"), "cSoil")
+    out = density.assign_attrs(units="kg m-2").to_dataset()
+    at = dict(zip(("lat", "lon"), np.meshgrid(lat, lon, indexing="ij"), strict=True))
+    curved = out.rename(lat="j", lon="i").drop_vars(["j", "i"])
+    curved = curved.assign_coords({n: (("j", "i"), v) for n, v in at.items()})
+    for ellipsoid in (None, "sphere"):
+        pair = [xbinn.totals(ds, ellipsoid=ellipsoid)["total"] for ds in (curved, out)]
+        assert float(pair[0]) == pytest.approx(float(pair[1]), rel=5e-5)
+    lazy = xbinn.totals(curved.chunk(j=7))["total"]
+    assert float(lazy) == pytest.approx(float(xbinn.totals(curved)["total"]), rel=1e-12)
+    with pytest.raises(CoordinateError, match=r"no grid of latitude and longitude.*not known"):
+        xbinn.totals(curved.isel(j=[0]))
 
 
 def test_real_points_need_their_areas(real_points):

@@ -8,8 +8,13 @@ import xarray as xr
 from pyproj.exceptions import CRSError
 
 from xbinn.errors import CoordinateError, InputError
+from xbinn.labels.curved_areas import (
+    area_from_equator,
+    projected_areas,
+    quadrilateral_areas,
+)
 from xbinn.labels.neighbours import Floats
-from xbinn.labels.space import find_coordinates, grid_crs, wrapped
+from xbinn.labels.space import SpatialCoordinates, find_coordinates, grid_crs, wrapped
 
 _EQUAL_AREA: Final = (
     "equal area",
@@ -21,20 +26,21 @@ _EQUAL_AREA: Final = (
     "homolosine",
     "hammer",
 )
-"""Parts of the names of projections that keep areas."""
+"""Parts of the names of projections that keep areas, so that none need be worked out."""
+_PLANE: Final = 2
 _POLE: Final = 90.0
 _TURN: Final = 360.0
 _GIVE: Final = 'give them with area="name" or area=DataArray, in m2 or km2'
 
 
-def cell_sizes(
-    ds: xr.Dataset, *, ellipsoid: str | None = None
-) -> tuple[xr.DataArray, xr.DataArray]:
-    """Two factors of the area of each cell of a regular grid, along y and along x.
+def cell_sizes(ds: xr.Dataset, *, ellipsoid: str | None = None) -> tuple[xr.DataArray, ...]:
+    """Factors of the area of each cell of a grid.
 
-    Between meridians and parallels on the ellipsoid, exactly; widths along y and x in a
-    projection that keeps areas. The edges of cells are their bounds where the coordinates have
-    them, else half way between the centres, and no farther than the poles.
+    Between meridians and parallels on the ellipsoid, exactly; widths along y and x in a projection
+    that keeps areas; within great circles between the corners in other projections, with rotated
+    poles and on curvilinear grids. The edges of the cells of a regular grid are their bounds where
+    the coordinates have them, else half way between the centres, and no farther than the poles;
+    corners of a curvilinear grid lie in the middle of four centres.
 
     Parameters
     ----------
@@ -46,29 +52,26 @@ def cell_sizes(
 
     Returns
     -------
-    along_y, along_x : DataArray
-        (y,) and (x,); their product is the area [m2].
+    tuple of DataArray
+        On one or on both dimensions of the grid; their product is the area [m2].
 
     Raises
     ------
     CoordinateError
-        For lists of cells, projections that do not keep areas, axes of one cell without bounds,
-        and as `xbinn.labels.space.find_coordinates`.
+        For lists of cells, axes of one cell without bounds, and as
+        `xbinn.labels.space.find_coordinates`.
     InputError
         If the ellipsoid is not known, or the grid is projected and has no use for one.
     """
     bounds = {_bounds_name(v) for v in ds.variables.values()}
     where = find_coordinates(ds.drop_vars(bounds & set(ds.data_vars)))
     if not where.regular:
-        raise CoordinateError(
-            f"cells on {', '.join(map(str, where.dims))} are no regular grid, so their areas are "
-            f"not known: {_GIVE}"
-        )
+        return (_curvilinear(ds, where, ellipsoid),)
     y_dim, x_dim = map(str, where.dims if where.y_first else where.dims[::-1])
     y = _edges(ds, y_dim, where.y, where.y)
     if where.crs is None:
         globe = _geod(ellipsoid, grid_crs(ds))
-        along_y = np.diff(_area_from_equator(y.clip(-_POLE, _POLE), globe))
+        along_y = np.diff(area_from_equator(y.clip(-_POLE, _POLE), globe))
         centres = np.unwrap(where.x, period=_TURN)
         along_x = np.radians(_degrees_between(_edges(ds, x_dim, where.x, centres), centres))
     else:
@@ -76,23 +79,34 @@ def cell_sizes(
             raise InputError(
                 f"ellipsoid={ellipsoid!r} has no effect on a projected grid: leave it out"
             )
-        _check_equal_area(where.crs)
-        along_y, along_x = np.diff(y), np.diff(_edges(ds, x_dim, where.x, where.x))
+        x = _edges(ds, x_dim, where.x, where.x)
+        if not _keeps_areas(where.crs):
+            return (xr.DataArray(projected_areas(where.crs, y, x), dims=(y_dim, x_dim)),)
         metres = where.crs.axis_info[0].unit_conversion_factor
-        along_y, along_x = along_y * metres, along_x * metres
+        along_y, along_x = np.diff(y) * metres, np.diff(x) * metres
     return (
         xr.DataArray(np.abs(along_y).ravel(), dims=y_dim),
         xr.DataArray(np.abs(along_x).ravel(), dims=x_dim),
     )
 
 
-def _check_equal_area(crs: pyproj.CRS) -> None:
-    operation = crs.coordinate_operation
-    method = "no projection" if operation is None else operation.method_name
-    if not any(name in method.lower() for name in _EQUAL_AREA):
+def _curvilinear(ds: xr.Dataset, where: SpatialCoordinates, ellipsoid: str | None) -> xr.DataArray:
+    shape = tuple(ds.sizes[dim] for dim in where.dims)
+    if len(shape) != _PLANE or min(shape) < _PLANE or where.crs is not None:
         raise CoordinateError(
-            f"the grid's CRS, {crs.name} ({method}), does not keep areas: {_GIVE}"
+            f"cells on {', '.join(map(str, where.dims))} are no grid of latitude and longitude, so "
+            f"their areas are not known: {_GIVE}"
         )
+    lat, lon = where.y.reshape(shape), where.x.reshape(shape)
+    return xr.DataArray(
+        quadrilateral_areas(lat, lon, _geod(ellipsoid, grid_crs(ds))), dims=where.dims
+    )
+
+
+def _keeps_areas(crs: pyproj.CRS) -> bool:
+    operation = crs.coordinate_operation
+    method = "" if operation is None else operation.method_name.lower()
+    return any(name in method for name in _EQUAL_AREA)
 
 
 def _geod(ellipsoid: str | None, crs: pyproj.CRS | None) -> pyproj.Geod:
@@ -106,15 +120,6 @@ def _geod(ellipsoid: str | None, crs: pyproj.CRS | None) -> pyproj.Geod:
             f"ellipsoid={ellipsoid!r} is not known: choose one of "
             f"{', '.join(sorted(pyproj.get_ellps_map()))}"
         ) from error
-
-
-def _area_from_equator(latitude: Floats, globe: pyproj.Geod) -> Floats:
-    """Signed area between the equator and a latitude, per radian of longitude [m2]."""
-    sine = np.sin(np.radians(latitude))
-    e = np.sqrt(globe.es)
-    curved = sine if e == 0.0 else np.arctanh(e * sine) / e
-    area: Floats = 0.5 * globe.b**2 * (sine / (1.0 - globe.es * sine**2) + curved)
-    return area
 
 
 def _bounds_name(variable: xr.DataArray | xr.Variable) -> str | None:

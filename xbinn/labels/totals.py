@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import reduce
 from importlib.metadata import version
+from operator import mul
 from typing import Final
 
 import numpy as np
@@ -195,15 +197,13 @@ def _areas(
     coordinates = value.isel({SAMPLE: 0}, missing_dims="ignore").to_dataset(name=value.name)
     bounds = (c.attrs.get("bounds", c.encoding.get("bounds")) for c in coordinates.coords.values())
     more = {n for n in (*bounds, grid_mapping_name(out)) if n in out.variables}
-    along_y, along_x = cell_sizes(
+    sizes = cell_sizes(
         coordinates.assign_coords({n: out[n].variable for n in more}), ellipsoid=ellipsoid
     )
     if value.chunks is not None:
-        # So that no array of the whole grid is made.
-        along_y, along_x = (
-            size.chunk({d: value.chunksizes[d] for d in size.dims}) for size in (along_y, along_x)
-        )
-    return along_y * along_x
+        # So that no product of the whole grid is made.
+        sizes = tuple(size.chunk({d: value.chunksizes[d] for d in size.dims}) for size in sizes)
+    return reduce(mul, sizes)
 
 
 def _add(weights: xr.DataArray, regions: Regions | None, space: tuple[str, ...]) -> xr.DataArray:

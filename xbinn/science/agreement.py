@@ -1,6 +1,8 @@
 """Two maps of parameters and processes against each other, or against a known truth."""
 
+from functools import reduce
 from importlib.metadata import version
+from operator import mul
 from typing import Any, Final
 
 import numpy as np
@@ -234,8 +236,7 @@ def _weights(
             raise InputError(f"weights={given!r} is not known: give {AREA!r} or a DataArray")
         one = ds[[QUANTITIES[0]]]
         named = {n for n in (grid_mapping_name(ds),) if n in ds.variables}
-        along_y, along_x = cell_sizes(one.assign_coords({n: ds[n].variable for n in named}))
-        given = along_y * along_x
+        given = reduce(mul, cell_sizes(one.assign_coords({n: ds[n].variable for n in named})))
     given = dequantify(given).reset_coords(drop=True)
     _same_cells(x, given, "maps and weights")
     if bool((given < 0.0).any()):
