@@ -157,6 +157,11 @@ def shuffled(ds: xr.Dataset) -> xr.Dataset:
     return ds[names].assign(other=ds["npp"] * 2.0, text=("lat", list("abcd")))
 
 
+def turned(ds: xr.Dataset) -> xr.Dataset:
+    """As somebody does whose layers come upside down: views that run backwards in memory."""
+    return ds.drop_vars("depth").isel(depth=slice(None, None, -1))
+
+
 SAME = {
     "latitude falls": lambda ds: ds.isel(lat=slice(None, None, -1)),
     "longitude from 0": lambda ds: ds.assign_coords(lon=ds.lon % 360).sortby("lon"),
@@ -164,6 +169,8 @@ SAME = {
     "dimensions turned": lambda ds: ds.transpose("lon", "depth", "lat", "month"),
     "25 levels": deep,
     "layers upside down": lambda ds: ds.isel(depth=slice(None, None, -1)),
+    "turned by hand": lambda ds: turned(ds.isel(depth=slice(None, None, -1)).copy(deep=True)),
+    "bytes the other way": lambda ds: ds.map(lambda da: da.astype(da.dtype.newbyteorder(">"))),
     "heights": lambda ds: ds.assign_coords(depth=-ds.depth),
     "layers by number": lambda ds: ds.assign_coords(depth=np.arange(1, 21)),
     "months permuted": lambda ds: ds.isel(month=[*range(7, 12), *range(7)]),

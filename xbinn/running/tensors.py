@@ -18,8 +18,10 @@ _MICROMETRES = 6
 
 def as_tensor(array: np.ndarray, dtype: torch.dtype | None, device: torch.device) -> Tensor:
     """Turn an array into a tensor, sharing memory where type and device allow it."""
-    if not array.flags.writeable:
-        # torch warns of read-only memory although nothing here writes to it.
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        # torch warns of read-only memory although nothing here writes to it, and knows no views
+        # that run backwards, as of layers that were turned.
         array = array.copy()
     return torch.from_numpy(array).to(device=device, dtype=dtype)
 
