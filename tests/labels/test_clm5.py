@@ -272,7 +272,15 @@ def test_other_assumptions_are_refused(monthly, assume):
         ({"methods": "time: instantaneous"}, r"not means over the month: TSOI \(time: instant"),
         ({"accelerated": True}, r"SOIL3C is 0\.04 times SOIL2C .* accelerated decomposition"),
     ],
-    ids=["one year", "part of a year", "part of two years", "gap", "no bounds", "instantaneous", "accelerated"],
+    ids=[
+        "one year",
+        "part of a year",
+        "part of two years",
+        "gap",
+        "no bounds",
+        "instantaneous",
+        "accelerated",
+    ],
 )
 def test_what_is_no_climatology_of_a_run_at_rest_is_refused(tmp_path, arguments, message):
     paths, *_ = history.write_history(tmp_path, layout="one", **arguments)

@@ -368,7 +368,9 @@ def test_refusals(result):
     with pytest.raises(CoordinateError, match="lat has one cell and no bounds"):
         xbinn.totals(result.isel(lat=[0]))
     points = result.isel(lat=xr.Variable("cell", [0, 1, 2]), lon=xr.Variable("cell", [0, 1, 5]))
-    with pytest.raises(CoordinateError, match="no grid of latitude and longitude, so their areas are not"):
+    with pytest.raises(
+        CoordinateError, match="no grid of latitude and longitude, so their areas are not"
+    ):
         xbinn.totals(points)
     flagged = result["cSoil"].assign_attrs(flag_values=[1, 2], flag_meanings="one")
     with pytest.raises(InputError, match="2 flag_values and 1 flag_meanings"):

@@ -143,8 +143,8 @@ def _open(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> x
     except (OSError, ValueError) as error:
         raise InputError(
             f"{_told(files)} cannot be opened as one dataset: {error}; give monthly history files "
-            "of one run and one grid, with the same fields at all times, or open them yourself with xarray.open_mfdataset and pass "
-            "the Dataset"
+            "of one run and one grid, with the same fields at all times, or open them yourself "
+            "with xarray.open_mfdataset and pass the Dataset"
         ) from error
 
 

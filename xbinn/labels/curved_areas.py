@@ -47,7 +47,8 @@ def projected_areas(crs: pyproj.CRS, y: Floats, x: Floats) -> Floats:
         lon, lat = to_degrees.transform(*np.meshgrid(x[:, j], y[:, i]))
         # NaN, since the sine of infinity warns.
         known = np.isfinite(lon) & np.isfinite(lat)
-        corners.append(_on_sphere(*(np.where(known, v, np.nan) for v in (lat, lon)), globe))
+        lat, lon = np.where(known, lat, np.nan), np.where(known, lon, np.nan)
+        corners.append(_on_sphere(lat, lon, globe))
     return _whole(globe) * _quadrilaterals(*corners)
 
 

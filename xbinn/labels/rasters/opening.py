@@ -22,6 +22,7 @@ from xbinn.labels.units import dequantify, to_units
 Source = str | os.PathLike[str] | xr.DataArray | xr.Dataset
 Sources = Source | Sequence[Source] | Mapping[str, Source]
 
+_SINGLE: Final = (str, os.PathLike, xr.DataArray, xr.Dataset)
 _GEOTIFF: Final = (".tif", ".tiff", ".vrt")
 _NETCDF: Final = (".nc", ".nc4")
 _ZARR: Final = ".zarr"
@@ -81,19 +82,23 @@ def open_layers(sources: Sources) -> list[Layer]:
     return layers
 
 
-def _listed(sources: Sources) -> list[tuple[str | None, Source]]:
-    """Pairs of a given name, or None, and what it is a raster of."""
-    single = (str, os.PathLike, xr.DataArray, xr.Dataset)
-    if isinstance(sources, single):
-        sources = [sources]
+def _check_types(sources: Any) -> None:
+    """Refuse what is no source."""
     given = sources if isinstance(sources, Sequence | Mapping) else [sources]
     parts = given.values() if isinstance(given, Mapping) else given
-    unknown = [type(source).__name__ for source in parts if not isinstance(source, single)]
+    unknown = [type(part).__name__ for part in parts if not isinstance(part, _SINGLE)]
     if unknown:
         raise InputError(
             f"rasters are given as {', '.join(dict.fromkeys(unknown))}: give paths, DataArrays or "
             "Datasets, or a list or dict of these"
         )
+
+
+def _listed(sources: Sources) -> list[tuple[str | None, Source]]:
+    """Pairs of a given name, or None, and what it is a raster of."""
+    if isinstance(sources, _SINGLE):
+        sources = [sources]
+    _check_types(sources)
     pairs: list[tuple[str | None, Source]] = (
         [(str(name), source) for name, source in sources.items()]
         if isinstance(sources, Mapping)
@@ -177,9 +182,10 @@ def _of_geotiff(name: str, path: Path, product: Product | None) -> list[Layer]:
         raise InputError(f"{path} cannot be read as a raster ({error}): fetch it anew") from error
     assert isinstance(opened, xr.DataArray)  # one for each set of subdatasets, which these lack
     if opened.rio.crs is None and (product is None or not product.crs):
+        again = f'rioxarray.open_rasterio("{path}", masked=True)'
         raise CoordinateError(
             f"{path} states no CRS, so its cells cannot be placed: hand it over with one, as in "
-            f'{{"{name}": rioxarray.open_rasterio("{path}", masked=True).rio.write_crs("EPSG:...")}}'
+            f'{{"{name}": {again}.rio.write_crs("EPSG:...")}}'
         )
     described = opened.attrs.get("long_name")
     many = opened.sizes["band"] > 1

@@ -17,9 +17,9 @@ from xbinn.labels.units import parse
 
 _SOURCE_CELLS: Final = 4096
 """Source cells along each edge of what one chunk of the result is made of, about."""
-_MOST_CLASSES: Final = 128
-"""Classes that a raster is taken to have unasked; the longest legend in common use, WRB of
-SoilGrids, has 118."""
+_MOST_CLASSES: Final = 50
+"""Classes that a raster is taken to have unasked: maps of climate and land cover have up to 37,
+percentages and heights more as a rule."""
 _CELLS: Final = 2048
 """Cells along each edge of a chunk of the result at most."""
 _SAID: Final = {"mean": "area-weighted mean", "mode": "most frequent class", "nearest": "nearest"}

@@ -5,8 +5,9 @@ import gzip
 import os
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -86,8 +87,8 @@ def read_text(file: Path, wanted: Iterable[str] | None = None) -> pd.DataFrame:
     return table.rename(columns=lambda name: str(name).strip())
 
 
-def _opened(file: Path) -> IO[bytes]:
-    return gzip.open(file, "rb") if file.suffix == ".gz" else open(file, "rb")
+def _opened(file: Path) -> gzip.GzipFile | BufferedReader:
+    return gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")
 
 
 def separator(file: Path) -> str:
