@@ -17,13 +17,13 @@ _STYLE: Final = """
 .xbinn-repr .head span, .xbinn-repr summary span {opacity: .7}
 .xbinn-repr summary {cursor: pointer; font-weight: 600; padding: 2px 0}
 .xbinn-repr summary span {font-weight: 400}
-.xbinn-repr dl {display: grid; grid-template-columns: minmax(9em, max-content) 1fr;
+.xbinn-repr dl {display: grid; grid-template-columns: fit-content(16em) 1fr;
   gap: 0 1.2em; margin: 0 0 4px 1.1em}
-.xbinn-repr dt {font-weight: 400}
+.xbinn-repr dt {font-weight: 400; min-width: 9em}
 .xbinn-repr dd {margin: 0; overflow-wrap: anywhere; opacity: .85}
 .xbinn-repr figure {margin: 2px 0 4px 1.1em}
 .xbinn-repr svg {display: block; max-width: 100%}
-.xbinn-repr figcaption {font-size: .85em; opacity: .7}
+.xbinn-repr figcaption {font-size: .85em; opacity: .7; text-align: left}
 """
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.collections import PolyCollection
 
 from xbinn.errors import InputError
@@ -51,6 +52,15 @@ def test_what_is_outside_is_hatched_in_both(sampled, applicable, listed):
         (area,) = hatched(ax)
         assert len(area.get_paths()) == wanted
     assert figure.axes[1].get_title(loc="right") == "hatched: outside applicability"
+
+
+def test_a_small_share_outside_is_not_nothing():
+    places = {"lat": np.linspace(30.0, 50.0, 20), "lon": np.linspace(0.0, 20.0, 20)}
+    field = xr.DataArray(np.arange(1.0, 401.0).reshape(20, 20), places, ("lat", "lon"))
+    field.attrs = {"units": "kg m-2", "long_name": "stock"}
+    out = xr.Dataset({"stock": field, "stock_std": field})
+    area = xr.Dataset({"area_of_applicability": (field > 1.0).astype(float)})
+    assert "(under 1 % of the cells)" in caption(plot_uncertainty(out, "stock", applicability=area))
 
 
 def test_without_applicability_nothing_is_hatched(sampled):

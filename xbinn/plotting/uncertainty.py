@@ -113,7 +113,7 @@ def plot_uncertainty(
                 name_projection(fields[0]),
                 explain_limits(colours),
                 "Hatched and paler: covariates unlike those of the training sites "
-                f"({100 * share:.0f}\u00a0% of the cells), where neither panel can be trusted"
+                f"({_percent(share)} of the cells), where neither panel can be trusted"
                 if share is not None
                 else None,
                 GREY,
@@ -122,3 +122,10 @@ def plot_uncertainty(
             )
         )
     return on.root
+
+
+def _percent(share: float) -> str:
+    """Write a share; a small one is not nothing."""
+    if 0.0 < share < 0.01:
+        return "under 1\u00a0%"
+    return f"{100 * share:.0f}\u00a0%"

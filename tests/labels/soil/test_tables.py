@@ -267,7 +267,7 @@ def test_fit_leaves_out_what_the_report_says(tmp_path):
     assert samples.profile.tolist() == [0, 0, 0]
     assert ds["profile_id"].values.tolist() == ["a", "b", "c"]
     said = report(ds)
-    assert said["What was read"][0].text == "9 samples of 3 profiles, 3 of 1 can be used"
+    assert said["What was read"][0].text == "9 samples of 3 profiles, 3 of these, in 1, can be used"
     found = findings(ds)
     assert found["rows_without_carbon"].details == {"rows": 3}
     assert found["rows_without_profile_id"].details == {"rows": 3}

@@ -67,7 +67,7 @@ def profile_report(profiles: xr.Dataset) -> Report:
             "ok",
             "samples",
             f"{counted(int(given.sum()), 'sample')} of {counted(n_profiles, 'profile')}, "
-            f"{int(usable.sum())} of {int(usable.any(axis=1).sum())} can be used",
+            f"{int(usable.sum())} of these, in {int(usable.any(axis=1).sum())}, can be used",
             details={
                 "samples": int(given.sum()),
                 "profiles": n_profiles,
