@@ -276,6 +276,14 @@ def test_cells_that_only_touch_a_source_are_missing_in_any_chunks():
             np.testing.assert_array_equal(found, np.where(inside, 1.0, np.nan), err_msg=how)
 
 
+def test_a_raster_may_be_the_grid(folder):
+    raster = rioxarray.open_rasterio(folder / "c_ease.tif")[:, ::40, ::40]
+    found = xbinn.stack_covariates({"t": folder / "t_laea.tif"}, like=raster, units={"t": "K"})
+    assert found["t"].sizes == {d: raster.sizes[d] for d in ("y", "x")}
+    assert found.rio.crs == raster.rio.crs
+    assert found["t"].notnull().any()
+
+
 def test_a_bare_grid_and_many_classes():
     lat, lon = np.arange(40.5, 52.0), np.arange(3.5, 15.0)
     soils = xr.DataArray(np.arange(144).reshape(12, 12), {"lat": lat, "lon": lon}, ("lat", "lon"))

@@ -17,6 +17,7 @@ from xbinn.labels.units import parse
 
 _SOURCE_CELLS: Final = 4096
 """Source cells along each edge of what one chunk of the result is made of, about."""
+_BAND: Final = "band"
 _MOST_CLASSES: Final = 50
 """Classes that a raster is taken to have unasked: maps of climate and land cover have up to 37,
 percentages and heights more as a rule."""
@@ -93,6 +94,8 @@ def stack_covariates(
             f"like is of type {type(like).__name__}: give the Dataset or DataArray whose grid the "
             "rasters should be brought to"
         )
+    # A raster of rioxarray has bands, which are no part of its grid.
+    like = like.isel({_BAND: 0}, drop=True) if _BAND in like.dims else like
     target_ds = like.to_dataset(name="like") if isinstance(like, xr.DataArray) else like
     target = find_raster_grid(target_ds, "the grid of like")
     layers = open_layers(sources)
