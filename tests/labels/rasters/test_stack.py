@@ -344,6 +344,27 @@ def test_scale_and_offset_of_a_file(folder, like, tmp_path):
     np.testing.assert_allclose(found, expected, atol=0.006)  # half a step of the packing
 
 
+@pytest.mark.parametrize("options", [{}, {"chunks": {"x": 7, "y": 7}}, {"masked": True}])
+def test_fill_values_that_rioxarray_leaves_are_missing(tmp_path, options):
+    stored = np.full((20, 20), 250, dtype=np.int16)
+    stored[:, :10] = -9999
+    write(tmp_path / "t.tif", stored, "EPSG:4326", Affine(1, 0, 0, 0, -1, 60), nodata=-9999)
+    grid = xr.Dataset(coords={"lat": [55.0, 50.0], "lon": [2.5, 7.5, 12.5, 17.5]})
+    for source in (rioxarray.open_rasterio(tmp_path / "t.tif", **options), tmp_path / "t.tif"):
+        found = xbinn.stack_covariates({"t": source}, like=grid, units={"t": "m"})["t"]
+        np.testing.assert_allclose(found[0], [np.nan, np.nan, 250.0, 250.0], rtol=1e-12)
+        found = xbinn.stack_covariates({"c": source}, like=grid)["c"]
+        assert found.attrs["flag_values"].tolist() == [250]
+    with rasterio.open(tmp_path / "t.tif", "r+") as file:
+        file.scales, file.offsets = (0.1,), (1.0,)
+    found = xbinn.stack_covariates(tmp_path / "t.tif", like=grid, units={"t": "m"})["t"]
+    np.testing.assert_allclose(found[0], [np.nan, np.nan, 26.0, 26.0], rtol=1e-6)
+    # Whether they have been applied cannot be seen.
+    opened = rioxarray.open_rasterio(tmp_path / "t.tif", **options)
+    with pytest.raises(InputError, match=r"has scale_factor 0.1, add_offset 1 in its attributes"):
+        xbinn.stack_covariates({"t": opened}, like=grid)
+
+
 def test_a_fit_takes_them(tmp_path):
     grid = small_grid()
     lat, lon = np.arange(70.5, 29.0, -1.0), np.arange(-10.5, 41.0, 1.0)

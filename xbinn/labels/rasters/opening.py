@@ -227,7 +227,7 @@ def _of_dataset(
 
 
 def _layer(name: str, da: xr.DataArray, origin: str, product: Product | None) -> Layer:
-    plain = dequantify(da)
+    plain = _decoded(dequantify(da), origin)
     # Bands and times of one entry; a row of cells stays a row.
     single = [d for d in plain.dims[:-2] if plain.sizes[d] == 1]
     plain = plain.isel(dict.fromkeys(single, 0), drop=True)
@@ -240,8 +240,7 @@ def _layer(name: str, da: xr.DataArray, origin: str, product: Product | None) ->
             f'reduce it, as in da.mean("{further[0]}"), and hand the DataArray over'
         )
     # A packed file holds measurements, whatever type it packs them into.
-    factors = {"scale_factor": 1.0, "add_offset": 0.0}
-    packed = any(plain.encoding.get(k, trivial) != trivial for k, trivial in factors.items())
+    packed = any(plain.encoding.get(k, trivial) != trivial for k, trivial in _PACKING.items())
     stored = np.dtype(plain.encoding.get("dtype", plain.dtype))
     data = xr.DataArray(
         as_float(plain).transpose(grid.y_dim, grid.x_dim).data,
@@ -254,6 +253,36 @@ def _layer(name: str, da: xr.DataArray, origin: str, product: Product | None) ->
     return Layer(name, data, grid, stored.kind in "iu" and not packed, origin, product)
 
 
+def _decoded(da: xr.DataArray, origin: str) -> xr.DataArray:
+    """Leave fill values out of a raster that was opened without; lazy where it is.
+
+    Raises
+    ------
+    InputError
+        If it states a scale or an offset: whether they have been applied cannot be seen.
+    """
+    packed = {
+        k: da.attrs[k] for k, trivial in _PACKING.items() if da.attrs.get(k, trivial) != trivial
+    }
+    if packed:
+        said = ", ".join(f"{k} {v:g}" for k, v in packed.items())
+        raise InputError(
+            f"{origin} has {said} in its attributes, as where it was opened without decoding: open "
+            "it with mask_and_scale=True, or hand over the path; if they have been applied, remove "
+            f'them, as in del da.attrs["{next(iter(packed))}"]'
+        )
+    fills = [np.ravel(da.attrs[k]) for k in ("_FillValue", "missing_value") if k in da.attrs]
+    if not fills:
+        return da
+    known = da
+    for fill in np.concatenate(fills):
+        known = known.where(known != fill)
+    # As xarray notes it, so that integers are known as such.
+    known.encoding = {**da.encoding, "dtype": da.encoding.get("dtype", da.dtype)}
+    return known
+
+
+_PACKING: Final = {"scale_factor": 1.0, "add_offset": 0.0}
 _KEPT: Final = ("units", "long_name", "standard_name", "flag_values", "flag_meanings")
 
 
