@@ -88,6 +88,19 @@ def test_arrays_have_units_codes_and_nothing_infinite() -> None:
     assert out["bio1"].dtype == np.float32
 
 
+def test_fill_values_that_nobody_decoded_are_missing() -> None:
+    ds = grid()
+    ds["elevation"] = ds["elevation"].copy(data=[[-9999.0, 5.0, 1.0], [2.0, -9999.0, 3.0]])
+    ds["elevation"].attrs["_FillValue"] = -9999.0
+    ds["order"].attrs["missing_value"] = 5
+    for held in (ds, ds.chunk(lat=1)):
+        spec = select_covariates(held, ["elevation", "order"])
+        assert dict(spec.categorical)["order"] == (1, 3)
+        arrays = covariate_arrays(held, spec)
+        assert arrays["elevation"].isnull().values.tolist() == [[1, 0, 0], [0, 1, 0]]
+        assert (arrays["order"].values == 2).tolist() == [[0, 0, 0], [0, 1, 1]]
+
+
 def test_order_and_extra_do_not_matter_and_units_are_converted() -> None:
     ds = grid()
     spec = select_covariates(ds, ["bio1", "elevation", "order"])

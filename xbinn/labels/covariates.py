@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbinn.errors import InputError, UnitsError
-from xbinn.labels.encoding import as_float, convert_units, lay_out
+from xbinn.labels.encoding import as_float, convert_units, lay_out, without_fill_values
 from xbinn.labels.space import spatial_dims
 from xbinn.labels.units import dequantify, parse
 from xbinn.parameters import PARAMETER_ALIASES, PARAMETER_NAMES
@@ -156,7 +156,8 @@ def covariate_arrays(ds: xr.Dataset, spec: CovariateSpec) -> xr.Dataset:
     dims = dict.fromkeys((*_forcing_space(ds), *spatial_dims(plain)))
     space = {dim: ds.sizes[dim] for dim in dims}
     units = dict(spec.numeric)
-    converted = convert_units({n: as_float(plain[n]) for n in units}, units)
+    known = {n: without_fill_values(as_float(plain[n])) for n in units}
+    converted = convert_units(known, units)
     arrays: dict[str, xr.DataArray] = {}
     for name, da in converted.items():
         # On the variable: aligning coordinates with themselves takes longer than the values.
@@ -306,7 +307,7 @@ def _categories(da: xr.DataArray) -> tuple[int, ...]:
 
 def _present(da: xr.DataArray) -> np.ndarray:
     # numpy hands a chunked array to dask's own unique: one block in memory at a time.
-    values = np.asarray(np.unique(da.data))
+    values = np.asarray(np.unique(without_fill_values(da).data))
     return np.asarray(values[np.isfinite(values)])
 
 

@@ -90,6 +90,17 @@ def convert_units(
     return converted
 
 
+def without_fill_values(da: xr.DataArray) -> xr.DataArray:
+    """Leave out the fill values that a variable states and that nobody has decoded; lazily.
+
+    xarray moves them to the encoding when it decodes; rioxarray leaves them in the attributes.
+    """
+    fills = [np.ravel(da.attrs[k]) for k in ("_FillValue", "missing_value") if k in da.attrs]
+    for fill in np.concatenate(fills) if fills else ():
+        da = da.where(da != fill)
+    return da
+
+
 def as_float(da: xr.DataArray) -> xr.DataArray:
     """Cast to the smallest of float32 and float64 that holds the values; floats stay."""
     dtype = np.result_type(da.dtype, np.float32)

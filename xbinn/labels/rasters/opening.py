@@ -13,7 +13,7 @@ import xarray as xr
 from rasterio.errors import RasterioError
 
 from xbinn.errors import CoordinateError, InputError
-from xbinn.labels.encoding import as_float
+from xbinn.labels.encoding import as_float, without_fill_values
 from xbinn.labels.rasters.grids import RASTER, RasterGrid, find_raster_grid
 from xbinn.labels.rasters.products import Product, find_product
 from xbinn.labels.space import grid_mapping_name
@@ -271,12 +271,9 @@ def _decoded(da: xr.DataArray, origin: str) -> xr.DataArray:
             "it with mask_and_scale=True, or hand over the path; if they have been applied, remove "
             f'them, as in del da.attrs["{next(iter(packed))}"]'
         )
-    fills = [np.ravel(da.attrs[k]) for k in ("_FillValue", "missing_value") if k in da.attrs]
-    if not fills:
+    known = without_fill_values(da)
+    if known is da:
         return da
-    known = da
-    for fill in np.concatenate(fills):
-        known = known.where(known != fill)
     # As xarray notes it, so that integers are known as such.
     known.encoding = {**da.encoding, "dtype": da.encoding.get("dtype", da.dtype)}
     return known
