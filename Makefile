@@ -71,9 +71,13 @@ check-all: static ## As check, with the slow tests
 	$(MAKE) docs demo-smoke
 
 .PHONY: bench
-bench: $(STAMP) ## Time the solve against dense linear algebra, and tile jobs against plain loops
+bench: $(STAMP) ## Time physics, training, memory, start-up, costs and tile jobs against baselines
 	$(PYTHON) -m benchmarks.physics
+	$(PYTHON) -m benchmarks.stages
 	$(PYTHON) -m benchmarks.training
+	$(PYTHON) -m benchmarks.memory
+	$(PYTHON) -m benchmarks.startup
+	$(PYTHON) -m benchmarks.costs
 	$(PYTHON) -m benchmarks.running
 
 .PHONY: docs

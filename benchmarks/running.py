@@ -62,7 +62,7 @@ Figures = dict[str, float]
 class Sizes:
     """How large the grid is, and how often things are timed."""
 
-    repeats: int = 120
+    repeats: int = 60
     rows: int = 240
     repetitions: int = 3
     tiles: int = 10_000

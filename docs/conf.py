@@ -39,6 +39,8 @@ if os.environ.get("XBINN_DOCS_ONLINE"):
 
 # Pages with cells are run in the build, on the embedded data and in a folder that is thrown away.
 os.environ.pop("XBINN_DATA", None)
+# Each page is a process, and loading compiled kernels takes longer than its small maps.
+os.environ["XBINN_KERNELS"] = "eager"
 # The cache knows the cells of a page, not the code of xbinn: it is for those who write prose.
 nb_execution_mode = "cache" if os.environ.get("XBINN_DOCS_CACHE") else "force"
 nb_execution_in_temp = True
