@@ -33,7 +33,7 @@ _SHARE: Final = 0.7
 _GIB: Final = 2**30
 _TRIMMED: Final = "MALLOC_TRIM_THRESHOLD_"
 """Set by dask for its workers."""
-_THRESHOLDS: Final = ((-3, 32 * 2**20), (-1, 64 * 2**20))
+_THRESHOLDS: Final = ((-3, _GIB // 32), (-1, _GIB // 16))
 """M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h, in bytes."""
 
 
