@@ -190,7 +190,7 @@ def compare(
 ) -> Figures:
     """Medians of ours, of ours by torch alone and of the baseline, microseconds a column."""
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    medians = in_turns(by_both_ways(run, baseline), repetitions, clock)
+    medians = in_turns({**by_both_ways(run), "baseline": baseline}, repetitions, clock)
     us, eager = (medians[side] * 1e6 / columns for side in ("ours", "eager"))
     dense_us = medians["baseline"] * 1e6 / baseline_columns
     return {

@@ -67,7 +67,7 @@ Figures = dict[str, float]
 
 def compare(run: Callable[[], object], alone: Callable[[], object], repetitions: int) -> Figures:
     """Median seconds of both ways and of the baseline, taking turns."""
-    found = in_turns(by_both_ways(run, alone), repetitions)
+    found = in_turns({**by_both_ways(run), "baseline": alone}, repetitions)
     return {
         "s": found["ours"],
         "eager_s": found["eager"],
