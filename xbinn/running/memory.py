@@ -27,12 +27,12 @@ STEP_BYTES: Final = 15_000
 """Of one of the cells that are solved together in float32, as measured."""
 _GIVE_BACK_EVERY: Final = 8
 """Tiles between two times that freed memory is given back: what the next tile takes of the system
-has to be cleared page by page, a tenth of a tile's time if it were all of it."""
+has to be cleared page by page."""
 _SHARE: Final = 0.7
 """Of the memory, for tiles; the rest is Python, torch and xarray."""
 _GIB: Final = 2**30
-_TRIMMED: Final = "MALLOC_TRIM_THRESHOLD_"
-"""Set by dask for its workers."""
+_SET_BY_DASK: Final = ("MALLOC_TRIM_THRESHOLD_", "65536")
+"""Variable, and the value that dask gives it for its workers; another is its user's choice."""
 _THRESHOLDS: Final = ((-3, _GIB // 32), (-1, _GIB // 16))
 """M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h, in bytes."""
 
@@ -131,10 +131,10 @@ def keep_freed() -> None:
     """Let a worker of dask use the memory of one array for the next, once for a process.
 
     dask starts its workers with a variable by which glibc returns all that is freed at once and
-    never learns better: every array is then cleared page by page, which takes a third of the time
-    of a tile. These are the thresholds that glibc settles at without it; see `give_back`.
+    never learns better: every array is then cleared page by page, for much of the time of a
+    tile. These are the thresholds that glibc settles at without it; see `give_back`.
     """
-    if _GLIBC is not None and _TRIMMED in os.environ:
+    if _GLIBC is not None and _SET_BY_DASK in os.environ.items():
         for option, size in _THRESHOLDS:
             _GLIBC.mallopt(option, size)
 
