@@ -311,7 +311,7 @@ def test_bad_settings_are_named_all_at_once(grid, profiles):
 
 def test_a_device_that_is_not_there(grid, profiles):
     if torch.cuda.is_available():
-        pytest.skip("there is one")
+        pytest.skip("there is a CUDA device here, which would be used")
     with pytest.raises(DeviceError, match=r"device 'cuda' was asked for.*device='auto'"):
         xbinn.fit(grid, profiles, device="cuda")
 
