@@ -6,8 +6,9 @@ clock of new processes, medians; the sides take turns:
 import
     ``import xbinn`` behind ``import xarray``, over ``import xarray`` alone.
 predict
-    From a new process to a map of a small idealised grid by a saved model, imports included: with
-    the kernels' cache filled by a process before, with an empty one, and by torch alone.
+    The first map of a process, of a small idealised grid by a saved model: of the whole process,
+    start, imports and end included, and of `load` and `predict` alone, which import torch. With the
+    kernels' cache filled by a process before, with an empty one, and by torch alone.
 """
 
 import os
@@ -27,26 +28,43 @@ from xbinn.testing import small_grid, small_profiles
 
 REPETITIONS: Final = 7
 BASE: Final = "import xarray"
-PREDICT: Final = (
-    "import xarray, xbinn; xbinn.predict(xarray.open_dataset({grid!r}), xbinn.load({model!r}))"
-)
+PREDICT: Final = """
+import time, xarray, xbinn
+grid = xarray.open_dataset({grid!r})
+start = time.perf_counter()
+xbinn.predict(grid, xbinn.load({model!r}))
+print(time.perf_counter() - start)
+"""
 Figures = dict[str, float]
 
 
-def seconds(code: str, **environment: str) -> float:
-    """Run code in a new process."""
+def seconds(code: str, **environment: str) -> tuple[float, float]:
+    """Run code in a new process: seconds of the process, and those that it prints, else 0."""
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], env={**os.environ, **environment}, check=True)
-    return time.perf_counter() - start
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return time.perf_counter() - start, float(done.stdout or 0.0)
 
 
-def medians(sides: Mapping[str, tuple[str, dict[str, str]]], repetitions: int) -> Figures:
-    """Median seconds of each side after a round that does not count."""
+def medians(
+    sides: Mapping[str, tuple[str, dict[str, str]]], repetitions: int
+) -> dict[str, tuple[float, float]]:
+    """Medians of `seconds` of each side after a round that does not count."""
     rounds = [
         [seconds(code, **more) for code, more in sides.values()] for _ in range(repetitions + 1)
     ]
     each = zip(*rounds[1:], strict=True)
-    return dict(zip(sides, map(statistics.median, each), strict=True))
+    return {
+        side: (statistics.median(whole), statistics.median(within))
+        for side, (whole, within) in zip(
+            sides, (zip(*pairs, strict=True) for pairs in each), strict=True
+        )
+    }
 
 
 def run(*, smoke: bool) -> dict[str, Figures]:
@@ -60,26 +78,30 @@ def run(*, smoke: bool) -> dict[str, Figures]:
         xbinn.fit(here, small_profiles(here), epochs=1, seed=0, progress=False).save(model)
         code = PREDICT.format(grid=str(grid), model=str(model))
         cache = {"NUMBA_CACHE_DIR": str(Path(folder, "cache"))}
-        cold = seconds(code, **cache)
+        cold, _ = seconds(code, **cache)
         warm = medians(
             {"kernels": (code, cache), "eager": (code, {VARIABLE: "eager"})}, repetitions
         )
+    (xarray, _), (both, _) = imports.values()
     return {
-        "import": {**imports, "added": imports["both"] - imports["xarray"]},
-        "predict": {**warm, "first_ever": cold},
+        "import": {"xarray": xarray, "both": both, "added": both - xarray},
+        "predict": {"first_ever": cold} | {side: whole for side, (whole, _) in warm.items()},
+        "load_and_predict": {side: within for side, (_, within) in warm.items()},
     }
 
 
 def table(results: dict[str, Figures]) -> str:
     """Lay the results out for reading."""
-    imports, predict = results["import"], results["predict"]
+    imports, predict, call = results["import"], results["predict"], results["load_and_predict"]
     return "\n".join(
         [
             *heading(),
             "",
             f"import xarray {imports['xarray']:.2f} s; xbinn adds {imports['added']:.2f} s",
-            f"first map of a small grid in a new process: {predict['kernels']:.2f} s with kernels, "
+            f"first map of a small grid, whole process: {predict['kernels']:.2f} s with kernels, "
             f"{predict['eager']:.2f} s by torch alone",
+            f"its load and predict, torch's import within: {call['kernels']:.2f} s with kernels, "
+            f"{call['eager']:.2f} s by torch alone",
             "with kernels that have to be compiled, once on a machine: "
             f"{predict['first_ever']:.1f} s",
         ]

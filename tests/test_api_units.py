@@ -8,7 +8,7 @@ import xarray as xr
 
 import xbinn
 from xbinn.errors import UnitsError
-from xbinn.labels.units import REGISTRY
+from xbinn.labels.units import registry
 from xbinn.testing import small_grid, small_profiles
 
 QUICK = {"epochs": 2, "seed": 0}
@@ -39,7 +39,7 @@ def quantified(ds: xr.Dataset, units: dict[str, str]) -> xr.Dataset:
     data = {}
     for name, unit in units.items():
         da = ds[name].drop_attrs()
-        data[name] = da.copy(data=REGISTRY.Quantity(da.data, unit))
+        data[name] = da.copy(data=registry().Quantity(da.data, unit))
     return ds.assign(data)
 
 

@@ -7,7 +7,7 @@ import pint
 import xarray as xr
 
 from xbinn.constants import DAYS_PER_YEAR, MONTHS_PER_YEAR
-from xbinn.labels.units import REGISTRY, parse
+from xbinn.labels.units import parse, registry
 from xbinn.variables import FLAG_NAMES
 
 
@@ -28,7 +28,7 @@ def _registry() -> pint.UnitRegistry[Any]:
 def _unit(name: str, text: str) -> pint.Unit:
     """Return the unit of a text as one of the registry."""
     unit = _registry().Unit("")
-    for part, exponent in REGISTRY.Quantity(1, parse(text, name=name).unit).unit_items():
+    for part, exponent in registry().Quantity(1, parse(text, name=name).unit).unit_items():
         unit = unit * _registry().Unit(part) ** int(str(exponent))
     return unit
 

@@ -9,10 +9,11 @@ Units stop at the door: inside xbinn there are plain magnitudes in the units of 
 """
 
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, TypeVar
 
 import pint
@@ -24,19 +25,27 @@ from xbinn.errors import UnitsError
 XarrayObject = TypeVar("XarrayObject", xr.Dataset, xr.DataArray)
 
 
-def _registry() -> pint.UnitRegistry[Any]:
-    registry: pint.UnitRegistry[Any] = pint.UnitRegistry(
+_building: Final = threading.Lock()
+
+
+def registry() -> pint.UnitRegistry[Any]:
+    """Return the registry, built when it is first asked for: units that are as wanted need none."""
+    with _building:  # quantities of two registries would not go together
+        return _built()
+
+
+@cache
+def _built() -> pint.UnitRegistry[Any]:
+    built: pint.UnitRegistry[Any] = pint.UnitRegistry(
         non_int_type=Fraction, on_redefinition="ignore"
     )
-    registry.define(f"year = {DAYS_PER_YEAR:g} * day = yr = a = y = yrs = annum = julian_year")
-    registry.define(f"month = year / {MONTHS_PER_YEAR} = month = mo = mon")
-    registry.define("@alias degree_Celsius = Celsius = deg_C")
-    registry.define("@alias kelvin = Kelvin = degK = deg_K")
-    registry.define("@alias percent = pct")
-    return registry
+    built.define(f"year = {DAYS_PER_YEAR:g} * day = yr = a = y = yrs = annum = julian_year")
+    built.define(f"month = year / {MONTHS_PER_YEAR} = month = mo = mon")
+    built.define("@alias degree_Celsius = Celsius = deg_C")
+    built.define("@alias kelvin = Kelvin = degK = deg_K")
+    built.define("@alias percent = pct")
+    return built
 
-
-REGISTRY: Final = _registry()
 
 DIMENSIONLESS: Final = frozenset(
     ("", "1", "-", "dimensionless", "unitless", "none", "fraction", "proportion", "ratio", "ph")
@@ -103,7 +112,7 @@ _FACTOR: Final = re.compile(
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit as xbinn understands it: ``scale`` times ``unit`` of `REGISTRY`.
+    """A unit as xbinn understands it: ``scale`` times ``unit`` of `registry`.
 
     ``0.1 g kg-1`` has scale 1/10 and unit gram / kilogram.
     """
@@ -114,24 +123,26 @@ class Unit:
     @property
     def has_offset(self) -> bool:
         """Whether zero of this unit is not zero of its kind (degC, degF)."""
-        return self.unit in _DIFFERENCES
+        return self.unit in _differences()
 
     @property
     def is_one(self) -> bool:
         """Whether this is the unit 1."""
-        return self.scale == 1 and self.unit == REGISTRY.dimensionless
+        return self.scale == 1 and self.unit == registry().dimensionless
 
     def __str__(self) -> str:
         """UDUNITS-like text, for example ``0.1 g kg-1``."""
-        text = _text(dict(REGISTRY.Quantity(1, self.unit).unit_items()))
+        text = _text(dict(registry().Quantity(1, self.unit).unit_items()))
         if self.scale == 1:
             return text
         return f"{float(self.scale):g}" if text == "1" else f"{float(self.scale):g} {text}"
 
 
-_DIFFERENCES: Final = {
-    REGISTRY.parse_units(name): REGISTRY.parse_units(f"delta_{name}") for name in ("degC", "degF")
-}
+@cache
+def _differences() -> Mapping[pint.Unit, pint.Unit]:
+    """What a difference of temperatures is measured in, by the unit of the temperatures."""
+    parse_units = registry().parse_units
+    return {parse_units(name): parse_units(f"delta_{name}") for name in ("degC", "degF")}
 
 
 _AMBIGUOUS: Final = {"C": "carbon, degree Celsius or coulomb", "pH": "acidity or picohenry"}
@@ -142,11 +153,11 @@ class _Unreadable(Exception):
 
 
 def _text(items: Mapping[str, Any]) -> str:
-    """Names and exponents as UDUNITS-like text, with the symbols of `REGISTRY` where it can."""
+    """Names and exponents as UDUNITS-like text, with the symbols of `registry` where it can."""
     factors = []
     for name, exponent in items.items():
         try:
-            symbol = REGISTRY.get_symbol(name)
+            symbol = registry().get_symbol(name)
         except pint.UndefinedUnitError:
             symbol = name
         if not symbol.isascii() or symbol == "%":
@@ -176,7 +187,7 @@ def _parsed(text: str) -> Unit:
     if scale == 0:
         raise _Unreadable("a unit cannot be 0")
     if rest.lower() in DIMENSIONLESS:
-        return Unit(scale, REGISTRY.dimensionless)
+        return Unit(scale, registry().dimensionless)
     factors: list[tuple[str, int]] = []
     position, divided = 0, False
     while position < len(rest):
@@ -197,17 +208,17 @@ def _parsed(text: str) -> Unit:
 
 def _product(factors: list[tuple[str, int]]) -> pint.Unit:
     if factors == [("C", 1)]:
-        return REGISTRY.parse_units("degC")
-    product = REGISTRY.dimensionless
+        return registry().parse_units("degC")
+    product = registry().dimensionless
     for name, exponent in factors:
         if name in _AMBIGUOUS:
             raise _Unreadable(f"{name!r} may be {_AMBIGUOUS[name]} here")
         try:
-            unit = REGISTRY.parse_units(name)
+            unit = registry().parse_units(name)
         except (pint.UndefinedUnitError, pint.DefinitionSyntaxError) as error:
             raise _Unreadable(f"{name!r} is not a known unit") from error
         if len(factors) > 1 or exponent != 1:
-            unit = _DIFFERENCES.get(unit, unit)
+            unit = _differences().get(unit, unit)
         product = product * unit**exponent
     return product
 
@@ -295,14 +306,14 @@ def conversion(
         )
     offset = Fraction(0)
     if source.has_offset or target.has_offset:
-        offset = REGISTRY.Quantity(Fraction(0), source.unit).to(target.unit).magnitude
+        offset = registry().Quantity(Fraction(0), source.unit).to(target.unit).magnitude
         if offset and (source.scale != 1 or target.scale != 1):
             raise UnitsError(
                 f"{name} is given in {given!r} and needed in {wanted!r}: a scaled temperature may "
                 f"be a temperature or a difference; rescale it to 'degC', 'K' or 'delta_degC' first"
             )
-    step = REGISTRY.Quantity(Fraction(1), _DIFFERENCES.get(source.unit, source.unit))
-    factor = step.to(_DIFFERENCES.get(target.unit, target.unit)).magnitude
+    step = registry().Quantity(Fraction(1), _differences().get(source.unit, source.unit))
+    factor = step.to(_differences().get(target.unit, target.unit)).magnitude
     return float(factor * source.scale / target.scale), float(offset)
 
 
