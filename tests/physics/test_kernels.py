@@ -15,7 +15,7 @@ from xbinn.physics.column import integrate
 from xbinn.physics.kernels.functions import exp, expm1
 from xbinn.physics.kernels.lanes import WIDTH, load, store
 from xbinn.physics.kernels.sweeps import Moves
-from xbinn.physics.mixing import Mixing
+from xbinn.physics.mixing import Mixing, closed_shape
 from xbinn.physics.paths import VARIABLE
 from xbinn.physics.steady_state import BEDROCK, SoilCarbonModel
 
@@ -155,6 +155,27 @@ def test_steady_state_is_its_twin(draw, dtype, monkeypatch):
         largest = expected.abs().reshape(-1, expected.shape[-1]).amax(0)
         close = (actual - expected).abs() <= TOLERANCE[dtype] * largest
         assert bool((close | expected.isnan()).all()), name
+
+
+@pytest.mark.parametrize("repeated", [1, 4, 12])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_closed_shape_is_its_twin(repeated, dtype, monkeypatch):
+    """Active layers of all kinds, alike for so many months, above and below bedrock."""
+    special = [0.0, -1.0, 2.0, np.nextafter(2.0, 3.0), 8.6, np.nan, np.inf]
+    n, rng = 4 * WIDTH + 3, np.random.default_rng(70)
+    altmax = rng.uniform(-0.5, 3.5, (12 // repeated, n))
+    altmax[:, : len(special)] = special
+    altmax[:, WIDTH : 2 * WIDTH] = 8.6  # none of a whole vector is cryoturbated
+    months = torch.from_numpy(np.repeat(altmax, repeated, axis=0))
+    nbedrock = torch.from_numpy(rng.integers(1, N_LAYERS + 1, n))
+    sides = {}
+    for way in ("eager", "numba"):
+        monkeypatch.setenv(VARIABLE, way)
+        sides[way] = closed_shape(months, nbedrock, dtype)
+    exact = {torch.float32: 5e-7, torch.float64: 1e-13}[dtype]
+    for actual, expected in zip(sides["numba"], sides["eager"], strict=True):
+        assert bool((expected > 0.0).any())
+        torch.testing.assert_close(actual, expected, rtol=exact, atol=0.0)
 
 
 @pytest.mark.parametrize("n", [1, WIDTH - 1, WIDTH, WIDTH + 1, 3 * WIDTH - 1])

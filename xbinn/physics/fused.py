@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from xbinn.constants import N_INPUTS, N_POOLS
+from xbinn.constants import N_INPUTS, N_LAYERS, N_POOLS
 from xbinn.parameters import PARAMETER_NAMES, TRANSFERS
 from xbinn.physics.counting import note_solves
 from xbinn.physics.inputs import CM_PER_M
-from xbinn.physics.kernels import assembling, months, solving
+from xbinn.physics.kernels import assembling, months, shaping, solving
 
 _BETA = PARAMETER_NAMES.index("beta")
 _SCALARS = 4
@@ -160,6 +160,19 @@ def assemble(*arguments: Tensor | float) -> tuple[Tensor, ...]:
     """Call `Assemble`."""
     assembled: tuple[Tensor, ...] = Assemble.apply(*arguments)
     return assembled
+
+
+def closed_shape(
+    altmax: Tensor,  # (month, n), float64
+    nbedrock: Tensor,  # (n)
+    deepest: Tensor,  # (n), float64
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    """Be the twin of the conductances per unit of diffusivity in `xbinn.physics.mixing`."""
+    shape = (N_LAYERS, altmax.shape[-1])
+    found = altmax.new_empty(shape, dtype=dtype), altmax.new_empty(shape, dtype=dtype)
+    shaping.closed_shape(*map(_rows, (altmax, nbedrock.double(), deepest, *found)))
+    return found
 
 
 def _rows(t: Tensor) -> np.ndarray:

@@ -32,12 +32,15 @@ from xbinn.constants import (
     NODE_DEPTH,
 )
 from xbinn.physics.column import column_tensor, layer_constant, layer_mask, spread
+from xbinn.physics.paths import PRECISIONS, fused
 
-_SPACING = tuple(b - a for a, b in pairwise(NODE_DEPTH))
+NODE_SPACING = tuple(b - a for a, b in pairwise(NODE_DEPTH))
 """Distance from node j to node j + 1, j = 1..20 (m)."""
-_WEIGHT = tuple(
+NODE_WEIGHT = tuple(
     (below - interface) / spacing
-    for below, interface, spacing in zip(NODE_DEPTH[1:], INTERFACE_DEPTH, _SPACING, strict=False)
+    for below, interface, spacing in zip(
+        NODE_DEPTH[1:], INTERFACE_DEPTH, NODE_SPACING, strict=False
+    )
 )
 """Weight of D_{j+1} in the harmonic mean between nodes j and j + 1."""
 
@@ -76,7 +79,11 @@ def closed_shape(altmax: Tensor, nbedrock: Tensor, dtype: torch.dtype) -> Mixing
     dtype : torch.dtype
         Of the result.
     """
-    spacing = column_tensor(_SPACING[:N_LAYERS], 1, dtype, altmax.device)
+    compiled = fused(altmax)
+    if compiled is not None and dtype in PRECISIONS:
+        deepest = _deepest_cryoturbation(nbedrock)
+        return MixingShape(*compiled.closed_shape(altmax, nbedrock, deepest, dtype))
+    spacing = column_tensor(NODE_SPACING[:N_LAYERS], 1, dtype, altmax.device)
     open_below = layer_mask(nbedrock - 1) / (spacing * (DAYS_PER_YEAR * MONTHS_PER_YEAR))
     deep = altmax > MAX_ALTMAX_CRYOTURBATION
     bioturbated = open_below * deep.sum(0)
@@ -91,7 +98,7 @@ def closed_shape(altmax: Tensor, nbedrock: Tensor, dtype: torch.dtype) -> Mixing
 
 def _cryoturbated_months(altmax: Tensor, nbedrock: Tensor) -> Tensor:
     """Sum over the months of the harmonic means of the cryoturbation ramp, (layer, n)."""
-    weight = column_tensor(_WEIGHT[:N_LAYERS], 1, torch.float64, altmax.device)
+    weight = column_tensor(NODE_WEIGHT[:N_LAYERS], 1, torch.float64, altmax.device)
     total = torch.zeros((N_LAYERS, altmax.shape[-1]), dtype=torch.float64, device=altmax.device)
     previous, mean = None, torch.zeros_like(total)
     for month in altmax:
@@ -110,11 +117,16 @@ def _cryoturbated_months(altmax: Tensor, nbedrock: Tensor) -> Tensor:
 def _cryoturbation_ramp(altmax: Tensor, nbedrock: Tensor) -> Tensor:
     """D/cryo at interfaces 1..21, (n) and (n) -> (interface, n), for 0 < alt <= 2 m."""
     interface = column_tensor(INTERFACE_DEPTH, 1, torch.float64, altmax.device)
-    deepest = interface[nbedrock.long(), 0].clamp(max=MAX_DEPTH_CRYOTURBATION)
-    width = deepest - altmax
+    width = _deepest_cryoturbation(nbedrock) - altmax
     fading = 1.0 - (interface - altmax) / torch.where(width > 0.0, width, 1.0)
     fading = torch.where(width > 0.0, fading.clamp(min=0.0), 0.0)
     return torch.where(interface < altmax, 1.0, fading)
+
+
+def _deepest_cryoturbation(nbedrock: Tensor) -> Tensor:
+    """Depth at which cryoturbation has faded, (n) -> (n) [m], float64."""
+    interface = column_tensor(INTERFACE_DEPTH, 1, torch.float64, nbedrock.device)
+    return interface[nbedrock.long(), 0].clamp(max=MAX_DEPTH_CRYOTURBATION)
 
 
 def closed_mixing(
@@ -155,8 +167,8 @@ def published_mixing(
     another ``unit`` of time [day] where one is given.
     """
     # In float64 whatever the dtype: the gradient squares the inverse of the floor.
-    spacing = layer_constant(_SPACING, diffus.double().unsqueeze(0))
-    weight = layer_constant(_WEIGHT, spacing)
+    spacing = layer_constant(NODE_SPACING, diffus.double().unsqueeze(0))
+    weight = layer_constant(NODE_WEIGHT, spacing)
     thickness = layer_constant(LAYER_THICKNESS, spacing)
     index = torch.arange(1, N_LAYERS + 1, device=altmax.device).reshape(-1, 1)
     bio, cryo_daily = (

@@ -20,8 +20,10 @@ from xbinn.options import Kernels
 VARIABLE: Final = "XBINN_KERNELS"
 """Environment variable that chooses for a process and for the workers that it starts."""
 
+PRECISIONS: Final = (torch.float32, torch.float64)
+"""Those that kernels are written for."""
+
 _CHOICES: Final[tuple[Kernels, ...]] = get_args(Kernels)
-_PRECISIONS: Final = (torch.float32, torch.float64)
 _PLAIN: Final = (Tensor, torch.nn.Parameter)
 _LOG: Final = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ def _suits(tensor: Tensor) -> bool:
     return (
         type(tensor) in _PLAIN
         and tensor.device.type == "cpu"
-        and tensor.dtype in _PRECISIONS
+        and tensor.dtype in PRECISIONS
         and tensor.shape[-1] > 0
     )
 

@@ -1,4 +1,4 @@
-"""Columns side by side in one vector register, on which kernels compute as on one number.
+"""Columns side by side in vector registers, on which kernels compute as on one number.
 
 Arrays hold them along their last axis, of size `WIDTH`. Inside a compiled function `load` gives
 a row, the operators, comparisons and functions below take it like a scalar, and `store` puts it
@@ -16,8 +16,8 @@ from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
 
-WIDTH: Final = 8
-"""Columns in a vector: one register of AVX in float32, two in float64."""
+WIDTH: Final = 16
+"""Columns in a vector: a cache line in float32, so that rows far apart are moved in whole lines."""
 
 Lanes: TypeAlias = Any
 """Annotation of a vector of columns: the type exists inside compiled functions only."""
@@ -91,7 +91,13 @@ _operator(operator.sub, lambda builder, a, b: builder.fsub(a, b, flags=_FLAGS))
 _operator(operator.mul, lambda builder, a, b: builder.fmul(a, b, flags=_FLAGS))
 _operator(operator.truediv, lambda builder, a, b: builder.fdiv(a, b))
 _operator(operator.neg, lambda builder, a: builder.fneg(a))
-for _comparison, _sign in ((operator.lt, "<"), (operator.ge, ">="), (operator.eq, "==")):
+for _comparison, _sign in (
+    (operator.lt, "<"),
+    (operator.le, "<="),
+    (operator.gt, ">"),
+    (operator.ge, ">="),
+    (operator.eq, "=="),
+):
     _operator(
         _comparison,
         lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b),
