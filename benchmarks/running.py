@@ -63,7 +63,7 @@ class Sizes:
     """How large the grid is, and how often things are timed."""
 
     repeats: int = 60
-    rows: int = 240
+    rows: int = 250
     repetitions: int = 3
     tiles: int = 10_000
     seen: int = 20

@@ -1,12 +1,15 @@
 """What a tile job is: enough to tell whether a store can be gone on with."""
 
 import hashlib
+import itertools
+import math
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import xarray as xr
+from dask.base import compute
 
 from xbinn.running.layout import Posterior
 from xbinn.running.tiling import Tiling
@@ -15,8 +18,8 @@ Fingerprint = dict[str, str]
 """Names of what makes up a job, and its values."""
 _SHOWN: Final = 120
 _SAMPLES: Final = 5
-"""Cells on the diagonal of a tile whose values stand for it. A tile is read whole for them, so they
-come from the first, the middle and the last tile only."""
+"""Cells along each dimension of a tile whose values stand for it, about. A tile is read whole for
+them, so each variable is seen in one tile only: in the first, the middle and the last in turns."""
 
 
 def fingerprint(
@@ -97,35 +100,33 @@ def _samples(inputs: xr.Dataset, tiling: Tiling) -> dict[Hashable, str]:
     What lies unread in a file is not touched.
     """
     found: dict[Hashable, str] = {}
-    some = _sampled_cells(tiling)
-    count = next((len(cells) for cells in some.values()), 1)
-    lazy = [n for n, da in inputs.data_vars.items() if not da.variable._in_memory]
-    chunked = [n for n in lazy if inputs[n].chunks is not None]
-    unknown = [n for n in lazy if _file(inputs[n].variable, inputs.encoding.get("source")) is None]
-    sampled = inputs[list(dict.fromkeys((*chunked, *unknown)))]
-    if sampled.data_vars and all(tiling.sizes):
-        sampled = sampled.isel({d: i for d, i in some.items() if d in sampled.dims})
-    for name, da in sampled.compute(scheduler="threads").data_vars.items():
-        found[name] = f"sha256 {_digest(da.values)} of {count} cells"
-    for name, da in inputs.data_vars.items():
+    picked: dict[Hashable, xr.Variable] = {}
+    places = itertools.cycle(_places(tiling))
+    for name, da in sorted(inputs.data_vars.items(), key=lambda item: str(item[0])):
         if da.variable._in_memory:
             found[name] = f"sha256 {_digest(da.values)}"
+        elif da.chunks is not None or _file(da.variable, inputs.encoding.get("source")) is None:
+            here = next(places)
+            picked[name] = da.variable.isel({d: s for d, s in here.items() if d in da.dims})
+    # Of variables rather than a Dataset: they are picked at different places.
+    values = compute(*(v.data for v in picked.values()), scheduler="threads")
+    for (name, variable), read in zip(picked.items(), values, strict=True):
+        cells = math.prod(variable.sizes[d] for d in tiling.dims if d in variable.dims)
+        found[name] = f"sha256 {_digest(np.asarray(read))} of {cells} cells"
     return found
 
 
-def _sampled_cells(tiling: Tiling) -> dict[str, xr.DataArray]:
-    """Positions along every dimension of the cells whose values stand for the grid, (sample,)."""
+def _places(tiling: Tiling) -> list[dict[str, slice]]:
+    """Cells along every dimension in the first, the middle and the last tile; of no tile, none."""
     tiles = sorted({0, tiling.n_tiles // 2, tiling.n_tiles - 1})
     regions = [tiling.region(number) for number in tiles if 0 <= number < tiling.n_tiles]
-    cells = {
-        dim: [np.linspace(r[dim].start, r[dim].stop - 1, _SAMPLES).round() for r in regions]
-        for dim in tiling.dims
-    }
-    return {
-        dim: xr.DataArray(np.concatenate(parts).astype(int), dims="sample")
-        for dim, parts in cells.items()
-        if parts
-    }
+    return [
+        {
+            dim: slice(s.start, s.stop, max(1, (s.stop - s.start - 1) // (_SAMPLES - 1)))
+            for dim, s in region.items()
+        }
+        for region in regions
+    ] or [{}]
 
 
 def _digest(values: np.ndarray) -> str:
