@@ -157,6 +157,12 @@ def test_running_prints_ratios_and_what_a_job_of_many_tiles_does():
 @pytest.mark.slow
 def test_calibration_counts_every_split_and_their_mean():
     rows = [line.split() for line in on_embedded_data("calibration").splitlines()[3:]]
-    assert [row[:2] for row in rows] == [["1", "0"], ["1", "mean"], ["2", "0"], ["2", "mean"]]
-    assert all(0.0 < float(row[2]) <= 1.0 and float(row[3]) > 0.0 for row in rows)
-    assert rows[0][2:] == rows[1][2:]
+    assert [row[:3] for row in rows] == [
+        [kind, members, which]
+        for kind in ("measured", "linear", "threshold")
+        for members in ("1", "2")
+        for which in ("0", "mean")
+    ]
+    assert all(0.0 < float(row[3]) <= 1.0 and float(row[4]) > 0.0 for row in rows)
+    assert rows[0][3:] == rows[1][3:]
+    assert len({tuple(row[3:]) for row in rows[::2]}) == len(rows) // 2
