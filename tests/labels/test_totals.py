@@ -10,6 +10,7 @@ import xarray as xr
 import xbinn
 from xbinn.constants import KG_PER_PG
 from xbinn.errors import CoordinateError, InputError, UnitsError
+from xbinn.labels.areas import cell_sizes
 from xbinn.testing import small_grid
 
 DENSITY = 10.0
@@ -406,17 +407,65 @@ ROTATED = pyproj.CRS.from_cf(
         ("EPSG:3857", 5e6, -1e7, 1e5),
         ("EPSG:2225", 2e6, 6e6, 1e5),  # US feet
         (ROTATED, 0.0, 5.0, 0.5),
+        # Formulas of a sphere, with latitudes of the ellipsoid: nothing is kept.
+        ("ESRI:54052", 1.1e6, -1.1e7, 1e5),
+        ("ESRI:54009", 7e6, 1e6, 1e5),
+        ("+proj=igh +datum=WGS84 +units=km", -4e3, 2e3, 100.0),
+        ("+proj=hammer +datum=WGS84", 3e6, 8e6, 1e5),
     ],
 )
 def test_areas_in_projections_that_do_not_keep_them(crs, y, x, step):
     y, x = (at + step * (np.arange(4) - 1.5) for at in (y, x))
-    density = xr.DataArray(np.ones((4, 4)), {"y": y, "x": x}, ("y", "x"), "cSoil")
-    out = density.assign_attrs(units="kg m-2").to_dataset()
-    out["y"].attrs, out["x"].attrs = {"axis": "Y"}, {"axis": "X"}
-    found = xbinn.totals(out.rio.write_crs(crs))["total"]
+    found = xbinn.totals(on_a_plane(crs, y, x))["total"]
     # Great circles between corners bend as the edges do, but for some 1e-5.
     expected = geodesic_areas(crs, y, x, step).sum() / KG_PER_PG
     assert float(found) == pytest.approx(expected, rel=5e-5)
+
+
+def on_a_plane(crs, y, x):
+    """1 kg m-2 everywhere."""
+    density = xr.DataArray(np.ones((y.size, x.size)), {"y": y, "x": x}, ("y", "x"), "cSoil")
+    out = density.assign_attrs(units="kg m-2").to_dataset()
+    out["y"].attrs, out["x"].attrs = {"axis": "Y"}, {"axis": "X"}
+    return out.rio.write_crs(crs)
+
+
+@pytest.mark.parametrize("crs", ["ESRI:54052", "ESRI:54009", "+proj=hammer", "ESRI:54030"])
+def test_areas_of_the_whole_globe_in_one_projection(crs):
+    """Also of Robinson's, where corners of cells at the rim lie beyond it."""
+    y, x = np.arange(9.95e6, -1e7, -1e5), np.arange(-2.005e7, 2.006e7, 1e5)
+    out = on_a_plane(crs, y, x)
+    to_degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    to_plane = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+    here = np.meshgrid(x, y)
+    lon, lat = to_degrees.transform(*here)
+    known = np.isfinite(lon) & np.isfinite(lat)
+    # What lies beyond is taken to another place.
+    back = to_plane.transform(np.where(known, lon, 0.0), np.where(known, lat, 0.0))
+    known &= np.hypot(back[0] - here[0], back[1] - here[1]) < 1.0
+    total = float(xbinn.totals(out.where(known))["total"])
+    # Cells count where their centre lies on the globe: the rim is rough.
+    assert total == pytest.approx(EARTH / KG_PER_PG, rel=5e-4)
+
+
+def test_straight_and_bent_parallels_have_areas_by_row_and_by_cell():
+    y, x = np.arange(8.5e6, -9e6, -1e6), np.arange(-1.75e7, 1.8e7, 1e6)
+    sizes = {
+        crs: [size.dims for size in cell_sizes(on_a_plane(crs, y, x)[["cSoil"]])]
+        for crs in ("ESRI:54052", "+proj=hammer", "EPSG:6933")
+    }
+    assert sizes["ESRI:54052"] == sizes["EPSG:6933"] == [("y",), ("x",)]
+    assert sizes["+proj=hammer"] == [("y", "x")]
+
+
+def test_a_datum_of_its_own_changes_no_areas():
+    sphere = "+proj=sinu +R=6371007.181 +units=m"
+    y, x = np.arange(4e6, 3e6, -1e5), np.arange(0.0, 1e6, 1e5)
+    found = [
+        float(xbinn.totals(on_a_plane(crs, y, x))["total"])
+        for crs in (sphere, f"{sphere} +towgs84=0,0,0")
+    ]
+    assert found == [pytest.approx(100 * 1e10 / KG_PER_PG, rel=1e-12)] * 2
 
 
 def test_areas_of_a_curvilinear_grid(result):

@@ -10,23 +10,13 @@ from pyproj.exceptions import CRSError
 from xbinn.errors import CoordinateError, InputError
 from xbinn.labels.curved_areas import (
     area_from_equator,
+    area_scale,
     projected_areas,
     quadrilateral_areas,
 )
 from xbinn.labels.neighbours import Floats
 from xbinn.labels.space import SpatialCoordinates, find_coordinates, grid_crs, wrapped
 
-_EQUAL_AREA: Final = (
-    "equal area",
-    "equal earth",
-    "mollweide",
-    "sinusoidal",
-    "eckert iv",
-    "eckert vi",
-    "homolosine",
-    "hammer",
-)
-"""Parts of the names of projections that keep areas, so that none need be worked out."""
 _PLANE: Final = 2
 _POLE: Final = 90.0
 _TURN: Final = 360.0
@@ -37,8 +27,9 @@ def cell_sizes(ds: xr.Dataset, *, ellipsoid: str | None = None) -> tuple[xr.Data
     """Factors of the area of each cell of a grid.
 
     Between meridians and parallels on the ellipsoid, exactly; widths along y and x in a projection
-    that keeps areas; within great circles between the corners in other projections, with rotated
-    poles and on curvilinear grids. The edges of the cells of a regular grid are their bounds where
+    that keeps areas, those of a sphere among them (see `xbinn.labels.curved_areas.area_scale`);
+    within great circles between the corners in other projections, with rotated poles and on
+    curvilinear grids. The edges of the cells of a regular grid are their bounds where
     the coordinates have them, else half way between the centres, and no farther than the poles;
     corners of a curvilinear grid lie in the middle of four centres.
 
@@ -80,10 +71,15 @@ def cell_sizes(ds: xr.Dataset, *, ellipsoid: str | None = None) -> tuple[xr.Data
                 f"ellipsoid={ellipsoid!r} has no effect on a projected grid: leave it out"
             )
         x = _edges(ds, x_dim, where.x, where.x)
-        if not _keeps_areas(where.crs):
+        scale = area_scale(where.crs, where.y, where.x)
+        if scale is None:
             return (xr.DataArray(projected_areas(where.crs, y, x), dims=(y_dim, x_dim)),)
         metres = where.crs.axis_info[0].unit_conversion_factor
         along_y, along_x = np.diff(y) * metres, np.diff(x) * metres
+        if scale.shape[1] > 1:
+            plane = np.abs(along_y * along_x.ravel())
+            return (xr.DataArray(scale * plane, dims=(y_dim, x_dim)),)
+        along_y = along_y * scale
     return (
         xr.DataArray(np.abs(along_y).ravel(), dims=y_dim),
         xr.DataArray(np.abs(along_x).ravel(), dims=x_dim),
@@ -101,12 +97,6 @@ def _curvilinear(ds: xr.Dataset, where: SpatialCoordinates, ellipsoid: str | Non
     return xr.DataArray(
         quadrilateral_areas(lat, lon, _geod(ellipsoid, grid_crs(ds))), dims=where.dims
     )
-
-
-def _keeps_areas(crs: pyproj.CRS) -> bool:
-    operation = crs.coordinate_operation
-    method = "" if operation is None else operation.method_name.lower()
-    return any(name in method for name in _EQUAL_AREA)
 
 
 def _geod(ellipsoid: str | None, crs: pyproj.CRS | None) -> pyproj.Geod:

@@ -56,8 +56,7 @@ def totals(
         ``flag_meanings``, else the values found. Cells without class belong to no region.
     area : str or DataArray, optional
         Areas of the cells, in m2 or km2. By default those between the edges of the cells, from
-        bounds or half way between centres: on the ellipsoid for latitude and longitude, in the
-        plane for a projection that keeps areas. Needed for anything else.
+        bounds or half way between centres, on the ellipsoid. Needed for lists of cells.
     land_fraction : str or DataArray, optional
         Part of each cell that is land, 1 or percent. By default 1. Where it is missing, a cell
         with a value counts as missing with all of its area, one without as no land.
