@@ -185,7 +185,7 @@ def _open(file: Path, chunks: Chunks) -> xr.Dataset:
     except (OSError, ValueError) as error:
         raise InputError(
             f"{file} cannot be read as NetCDF or Zarr: fetch a damaged file anew; a table of "
-            "profiles goes through xbinn.profiles.from_dataframe(pandas.read_csv(...)) "
+            "profiles goes through xbinn.profiles.read_csv(...) "
             f"({error})"
         ) from error
 

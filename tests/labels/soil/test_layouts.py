@@ -54,7 +54,7 @@ def wosis_2019(tmp_path):
 def test_wosis_2019(wosis_2019):
     ds = read_wosis(wosis_2019)
     assert ds.attrs["layout"] == "wosis_2019"
-    assert ds["profile_id"].values.tolist() == [7, 9]
+    assert ds["profile_id"].values.tolist() == ["7", "9"]
     assert ds["country"].values.tolist() == ["Kenya", "Peru"]
     np.testing.assert_allclose(ds["lat"], [-1.0, -9.0])
     # 33 kPa first, oven dry where that is missing; coarse fragments by volume.
@@ -82,6 +82,16 @@ def test_wosis_2023(tmp_path):
     assert ds.attrs["layout"] == "wosis_2023"
     # Several values of a layer are averaged.
     np.testing.assert_allclose(ds["soc"], [[20 * 1.2, 10 * 1.5]], rtol=1e-12)
+
+
+def test_a_layer_that_only_the_physical_table_of_wosis_has(wosis_2019):
+    file = wosis_2019 / "wosis_201909_layers_chemical.tsv"
+    pd.read_csv(file, sep="\t").iloc[1:].to_csv(file, sep="\t", index=False)
+    ds = read_wosis(wosis_2019)
+    # It has no carbon, so it is counted and no sample; the others are as they were.
+    assert ds.attrs["rows_without_carbon"] == 1
+    np.testing.assert_allclose(ds["depth_top"][0], [0.1, 0.3])
+    np.testing.assert_allclose(ds["lat"], [-1.0, -9.0])
 
 
 def kssl_tables():
@@ -199,3 +209,27 @@ def test_another_version_of_a_layout_is_refused(wosis_2019):
     df.drop(columns="orgc_value_avg").to_csv(file, sep="\t", index=False)
     with pytest.raises(ProfileError, match=r"missing from the table: orgc_value_avg \(carbon\)"):
         read_wosis(wosis_2019)
+
+
+def test_ids_keep_their_zeros(tmp_path):
+    """Also where sample numbers look like powers of ten."""
+    tables = kssl_tables()
+    new = {5: "00012", 6: "12"}
+    for name in ("lab_layer", "lab_combine_nasis_ncss"):
+        tables[name]["pedon_key"] = [new[i] for i in tables[name]["pedon_key"]]
+    samples = {"a": "12E345", "b": "12E0345", "c": "00123"}
+    for columns in tables.values():
+        if "labsampnum" in columns:
+            columns["labsampnum"] = [samples[i] for i in columns["labsampnum"]]
+    ds = read_kssl(write(tmp_path, **{n: (",", columns) for n, columns in tables.items()}))
+    assert ds["profile_id"].values.tolist() == ["00012", "12"]
+    np.testing.assert_allclose(ds["lat"], [40.0, 41.0])
+    np.testing.assert_allclose(ds["organic_carbon"][0], [20.0, 10.0])
+
+
+def test_ids_of_the_database_are_those_of_its_tables(tmp_path):
+    path = tmp_path / "ncss_labdata.sqlite"
+    with sqlite3.connect(path) as database:
+        for name, columns in kssl_tables().items():
+            pd.DataFrame(columns).to_sql(name, database, index=False)
+    assert read_kssl(path)["profile_id"].values.tolist() == ["5", "6"]

@@ -386,6 +386,23 @@ def test_csv_as_spreadsheets_of_other_countries_write_it(tmp_path, text):
     assert ds["height"].values.tolist() == [12]
 
 
+def test_ids_of_a_file_are_text_as_written(tmp_path):
+    file = tmp_path / "table.csv"
+    file.write_text(
+        "Pit ,site,code,year,lat,lon,depth_top [cm],depth_bottom [cm],soc [kg m-3]\n"
+        "00123,007,12E345,1998,45,8,0,10,20\n 123,070,12E346,,46,8,0,10,30\n"
+        ",1,1,1,46,8,0,10,30\n"
+    )
+    columns = {"profile_id": "Pit", "site": "site", "code": "code"}
+    ds = read_csv(file, columns=columns)
+    assert ds["profile_id"].values.tolist() == ["00123", "123"]
+    assert ds["site"].values.tolist() == ["007", "070"]
+    assert ds["code"].values.tolist() == ["12E345", "12E346"]
+    assert ds.attrs["rows_without_profile_id"] == 1
+    # Numbers that a text would not change stay numbers.
+    np.testing.assert_array_equal(ds["year"], [1998.0, np.nan])
+
+
 def test_commas_in_ids_are_no_decimals(tmp_path):
     text = GERMAN.replace(";a;", ";1,10;", 1).replace(";a;", ";1,1;")
     (tmp_path / "boden.csv").write_text(text)

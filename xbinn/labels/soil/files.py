@@ -59,32 +59,76 @@ def existing(path: Path) -> Path:
     return path
 
 
-def read_text(file: Path, wanted: Iterable[str] | None = None) -> pd.DataFrame:
-    """Read a delimited table, of its columns those that are wanted."""
-    kept = None if wanted is None else set(wanted)
+def read_text(
+    file: Path, wanted: Iterable[str] | None = None, *, text: Iterable[str] = ()
+) -> pd.DataFrame:
+    """Read a delimited table.
 
-    def read(encoding: str) -> pd.DataFrame:
-        return pd.read_csv(
+    Parameters
+    ----------
+    file : Path
+        Its separator is found out.
+    wanted : iterable of str, optional
+        Columns that are read. Default: all.
+    text : iterable of str
+        Columns that stay as they are written, such as ids: 00123 is no number.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    InputError
+        If the file is no table.
+    """
+    kept = None if wanted is None else set(wanted)
+    written = set(text)
+
+    def read(encoding: str, **more: Any) -> pd.DataFrame:
+        table: pd.DataFrame = pd.read_csv(
             file,
             sep=separator(file),
             usecols=None if kept is None else (lambda name: name.strip() in kept),
-            low_memory=False,
             encoding=encoding,
             encoding_errors="strict" if encoding == _USUAL else "replace",
+            **more,
         )
+        return table
+
+    def read_whole(encoding: str) -> pd.DataFrame:
+        header = read(encoding, nrows=0).columns
+        types = {name: str for name in header if str(name).strip() in written}
+        return read(encoding, low_memory=False, dtype=types)
 
     try:
         with _opened(file) as raw:
             marked = raw.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)
         try:
-            table = read("utf-16" if marked else _USUAL)
+            table = read_whole("utf-16" if marked else _USUAL)
         except UnicodeDecodeError:
-            table = read(_OF_EXCEL)
+            table = read_whole(_OF_EXCEL)
     except (ValueError, OSError, csv.Error) as error:
         raise InputError(
             f"{file} cannot be read as a table ({error}): save it as comma or tab separated text"
         ) from error
-    return table.rename(columns=lambda name: str(name).strip())
+    table = table.rename(columns=lambda name: str(name).strip())
+    return table.assign(**{n: table[n].str.strip() for n in table.columns if n in written})
+
+
+def numbers_or_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Make numbers of a column of text, unless that would change an entry, as 007 or 12E345."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    changed = values.str.match(r"[+-]?0\d|\d+[eE]\d+$", na=False)
+    changed |= values.notna() & numbers.isna()
+    return values if changed.any() else numbers
+
+
+def as_text(ids: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Write ids that a database keeps as numbers; those that are missing stay so."""
+    if not pd.api.types.is_numeric_dtype(ids):
+        return ids
+    return ids.map(lambda number: f"{number:.0f}", na_action="ignore")
 
 
 def _opened(file: Path) -> gzip.GzipFile | BufferedReader:

@@ -13,6 +13,7 @@ from xbinn.errors import InputError
 from xbinn.labels.soil.assembly import profiles_of
 from xbinn.labels.soil.files import (
     PathLike,
+    as_text,
     existing,
     folder_of,
     one_file,
@@ -29,9 +30,13 @@ from xbinn.labels.soil.layouts import (
     WOSIS_PROPERTIES,
     Layout,
 )
+from xbinn.labels.soil.quantities import PROFILE_ID
 
 _FINE_EARTH_PREPARATION: Final = ("S", "")
 """Preparations of the Lab Data Mart that are fine earth: air dry below 2 mm, or not stated."""
+_WOSIS_KEYS: Final = ("profile_id", "profile_layer_id", "layer_id")
+_KSSL_KEYS: Final = ("labsampnum", "layer_key", "pedon_key", "site_key")
+_RACA_KEYS: Final = ("rcasiteid", "upedonid")
 _DATABASES: Final = (".sqlite", ".sqlite3", ".db")
 
 
@@ -134,11 +139,11 @@ def read_raca(path: PathLike, *, pedotransfer: str | None = None) -> xr.Dataset:
         If columns are missing or no row can be used.
     """
     folder = folder_of(path)
-    samples, location = (
-        read_text(one_file(folder, RACA.files[n], RACA)) for n in ("samples", "location")
-    )
+    samples = read_text(one_file(folder, RACA.files["samples"], RACA), text=_RACA_KEYS)
+    file = one_file(folder, RACA.files["location"], RACA)
     # The first column of locations is the site, whatever the version calls it.
-    location = location.rename(columns={location.columns[0]: "rcasiteid"})
+    first = str(read_text(file).columns[0])
+    location = read_text(file, text=(first,)).rename(columns={first: "rcasiteid"})
     location = location.drop_duplicates("rcasiteid")
     require_key(samples, "rcasiteid", RACA)
     return _finished(samples.merge(location, on="rcasiteid", how="left"), RACA, pedotransfer)
@@ -172,7 +177,8 @@ def read_sodah(path: PathLike, *, pedotransfer: str | None = None) -> xr.Dataset
     ----------
     Wieder et al. 2021, doi:10.5194/essd-13-1843-2021.
     """
-    df = read_text(existing(Path(path).expanduser()))
+    ids = set(SODAH_PROFILE) - {"lat", "long"}
+    df = read_text(existing(Path(path).expanduser()), text=ids)
     names = [n for n in SODAH_PROFILE if n in df.columns]
     texts = [df[n].astype(object).where(df[n].notna(), "").astype(str) for n in names]
     if texts:
@@ -187,26 +193,28 @@ def _finished(df: pd.DataFrame, layout: Layout, pedotransfer: str | None) -> xr.
         "layout": layout.name,
         "layout_source": layout.source,
     }
+    for column in layout.columns:
+        if column.quantity == PROFILE_ID and column.names[0] in df:
+            df = df.assign(**{column.names[0]: as_text(df[column.names[0]])})
     return profiles_of(df, layout.columns, pedotransfer=pedotransfer, attrs=attrs)
 
 
 def _wosis_2019(folder: Path) -> pd.DataFrame:
     wanted = {n for c in WOSIS_2019.columns for n in c.names}
-    keys = {"profile_id", "profile_layer_id"}
-    parts = {n: read_text(one_file(folder, f, WOSIS_2019), wanted | keys) for n, f in
-             WOSIS_2019.files.items()}  # fmt: skip
+    parts = {
+        name: read_text(
+            one_file(folder, file, WOSIS_2019), {*wanted, *_WOSIS_KEYS}, text=_WOSIS_KEYS
+        )
+        for name, file in WOSIS_2019.files.items()
+    }
     for name in ("chemical", "physical"):
         require_key(parts[name], "profile_layer_id", WOSIS_2019)
-    physical = _new(parts["physical"], parts["chemical"], "profile_layer_id")
-    joined = parts["chemical"].merge(physical, on="profile_layer_id", how="outer")
+    chemical, physical = parts["chemical"], parts["physical"]
+    new = _new(physical, chemical, "profile_layer_id")
+    joined = chemical.merge(new, on="profile_layer_id", how="left")
     # A layer that only the physical table has brings its own id and depths.
-    lost = joined["profile_id"].isna()
-    if lost.any():
-        own = parts["physical"].set_index("profile_layer_id")
-        here = joined.loc[lost, "profile_layer_id"]
-        for column in ("profile_id", "upper_depth", "lower_depth"):
-            if column in own:
-                joined.loc[lost, column] = own[column].reindex(here).to_numpy()
+    lone = physical[~physical["profile_layer_id"].isin(chemical["profile_layer_id"])]
+    joined = pd.concat([joined, lone], ignore_index=True)
     return joined.merge(_new(parts["profiles"], joined, "profile_id"), on="profile_id", how="left")
 
 
@@ -224,7 +232,7 @@ def _wosis_2023(folder: Path) -> pd.DataFrame:
 def _property(folder: Path, code: str, kept: Collection[str]) -> pd.DataFrame:
     """One row a layer: the mean of its values, under the code of the property."""
     file = one_file(folder, WOSIS_2023.files[code], WOSIS_2023)
-    df = read_text(file, {*kept, "value_avg"})
+    df = read_text(file, {*kept, "value_avg"}, text=_WOSIS_KEYS)
     for key in ("profile_id", "layer_id", "value_avg"):
         require_key(df, key, WOSIS_2023)
     keys = ["profile_id", "layer_id"]
@@ -241,7 +249,7 @@ def _mart(given: Path, name: str, *, needed: bool = True) -> Any:
     """Return a table of the Lab Data Mart, from SQLite or from CSV."""
     table = KSSL.files[name]
     wanted = {n for c in KSSL.columns for n in c.names}
-    wanted |= {"labsampnum", "layer_key", "pedon_key", "site_key", "prep_code"}
+    wanted |= {*_KSSL_KEYS, "prep_code"}
     if given.suffix.lower() in _DATABASES:
         with closing(sqlite3.connect(f"{given.resolve().as_uri()}?mode=ro", uri=True)) as database:
             held = pd.read_sql_query("select name from sqlite_master", database)["name"].tolist()
@@ -257,7 +265,7 @@ def _mart(given: Path, name: str, *, needed: bool = True) -> Any:
             "SQLite download of the Lab Data Mart"
         )
     file = one_file(folder_of(given), f"{table}*.csv", KSSL, needed=needed)
-    return None if file is None else read_text(file, wanted)
+    return None if file is None else read_text(file, wanted, text=_KSSL_KEYS)
 
 
 def _fine_earth(df: pd.DataFrame) -> pd.DataFrame:

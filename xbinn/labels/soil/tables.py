@@ -3,15 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 import xarray as xr
 
 from xbinn.errors import ProfileError
+from xbinn.labels.profiles import OPTIONAL_COLUMNS, WEIGHT
 from xbinn.labels.soil.assembly import profiles_of
-from xbinn.labels.soil.files import PathLike, existing, read_text, separator
+from xbinn.labels.soil.files import (
+    PathLike,
+    existing,
+    numbers_or_text,
+    read_text,
+    separator,
+)
 from xbinn.labels.soil.layouts import PLAIN
-from xbinn.labels.soil.quantities import CARBON, Column, units_in_headers
+from xbinn.labels.soil.quantities import CARBON, PROFILE_ID, QUANTITIES, Column, units_in_headers
+
+_NUMBERS: Final = {CARBON, WEIGHT, *(q.name for q in QUANTITIES)}
 
 
 def read_csv(
@@ -27,7 +37,7 @@ def read_csv(
     ----------
     path : path-like
         The file; what separates its columns is found out: commas, tabs, bars, or semicolons, with
-        which decimals may have commas.
+        which decimals may have commas. Profile ids are text, as they are written.
     columns, units, pedotransfer
         As for `from_table`.
 
@@ -44,7 +54,12 @@ def read_csv(
         As by `from_table`.
     """
     file = existing(Path(path).expanduser())
-    df = read_text(file)
+    named = dict(columns or {})
+    # What is no quantity is an id or a name: 00123 stays 00123.
+    kept = {named.get(n, n) for n in (PROFILE_ID, *named, *OPTIONAL_COLUMNS) if n not in _NUMBERS}
+    df = read_text(file, text=kept)
+    labels = [n for n in kept if n in df.columns and n != named.get(PROFILE_ID, PROFILE_ID)]
+    df = df.assign(**{n: numbers_or_text(df[n]) for n in labels})
     # Where decimals have commas, columns are set apart by semicolons.
     decimal = "," if separator(file) == ";" else "."
     return _of_table(df, columns, units, pedotransfer, file.name, decimal)
