@@ -202,10 +202,72 @@ def test_respiration_of_debris_in_one_field_and_in_none(tmp_path, monthly):
     np.testing.assert_allclose(whole[1], truth[1], rtol=1e-11)
 
 
-def test_everything_is_lazy_but_times_and_one_month_of_two_pools(monthly, raise_if_dask_computes):
-    with raise_if_dask_computes(max_computes=2):
+def test_everything_is_lazy_but_times_bedrock_and_a_month_of_two_pools(
+    monthly, raise_if_dask_computes
+):
+    with raise_if_dask_computes(max_computes=3):
         ds = xbinn.forcing.from_clm5(monthly[0])
     assert all(ds[v.name].chunks is not None for v in FORCING)
+
+
+def edit(path, change):
+    """Write a file anew, and return its path."""
+    with xr.open_dataset(path, decode_cf=False) as ds:
+        changed = change(ds).load()
+    changed.to_netcdf(path, engine="scipy", unlimited_dims=["time"])
+    return path
+
+
+@pytest.mark.parametrize("holder", [0, 1, 2])
+def test_bedrock_may_stand_in_one_file_alone(tmp_path, expected, holder):
+    """Time constants are in the files of one tape, or in the first file of a run."""
+    paths, *_ = history.write_history(tmp_path)
+    for i, path in enumerate(paths):
+        if i != holder:
+            edit(path, lambda ds: ds.drop_vars("nbedrock"))
+    for files in (paths, paths[::-1]):
+        xr.testing.assert_identical(xbinn.forcing.from_clm5(files).compute(), expected)
+
+
+def test_bedrock_may_stand_in_a_file_of_its_own(tmp_path, expected):
+    paths, *_ = history.write_history(tmp_path)
+    with xr.open_dataset(paths[0], decode_cf=False) as ds:
+        constants = ds[["nbedrock", "lat", "lon"]].load()
+    constants.encoding = {}
+    constants.to_netcdf(tmp_path / "constants.nc", engine="scipy")
+    for path in paths:
+        edit(path, lambda ds: ds.drop_vars("nbedrock"))
+    with pytest.raises(InputError, match="nbedrock is missing"):
+        xbinn.forcing.from_clm5(paths)
+    for files in ([*paths, tmp_path / "constants.nc"], [tmp_path / "constants.nc", *paths]):
+        xr.testing.assert_identical(xbinn.forcing.from_clm5(files).compute(), expected)
+
+
+def test_files_that_disagree_on_bedrock_are_refused(tmp_path):
+    paths, *_ = history.write_history(tmp_path)
+    edit(paths[2], lambda ds: ds.assign(nbedrock=ds["nbedrock"].where(ds["nbedrock"] != 12, 11)))
+    with pytest.raises(
+        InputError, match=r"nbedrock in .*002\.nc differs from that in .*000\.nc in 1 cells, but"
+    ):
+        xbinn.forcing.from_clm5(paths)
+    (path,), *_ = history.write_history(tmp_path, n_years=2, layout="one")
+    with xr.open_dataset(path, decode_times=xr.coders.CFDatetimeCoder(use_cftime=True)) as ds:
+        layer = ds["nbedrock"].expand_dims(time=24).copy()
+        layer[3, 0, 0] = 9
+        with pytest.raises(InputError, match="the Dataset differs from that at other times in 1"):
+            xbinn.forcing.from_clm5(ds.assign(nbedrock=layer))
+
+
+def test_bedrock_of_another_grid_is_refused(tmp_path):
+    paths, *_ = history.write_history(tmp_path)
+    other = tmp_path / "other.nc"
+    with xr.open_dataset(paths[0], decode_cf=False) as ds:
+        flat = ds["nbedrock"].load().stack(n=("lat", "lon")).drop_vars(["n", "lat", "lon"])
+    flat.to_dataset().to_netcdf(other, engine="scipy")
+    with pytest.raises(
+        InputError, match=r"nbedrock has shape \(6,\) in .*other.nc and \(2, 3\) in"
+    ):
+        xbinn.forcing.from_clm5([*paths, other])
 
 
 # --- what may be missing ----------------------------------------------------------------------

@@ -7,7 +7,6 @@ SoilBiogeochemCarbonFluxType.F90 (W_SCALAR and O_SCALAR on levdcmp or levsoi), h
 (nbedrock, ``time`` at the end of the interval, ``time_bounds``).
 """
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
@@ -16,6 +15,7 @@ import xarray as xr
 
 from xbinn.constants import MONTHS_PER_YEAR
 from xbinn.errors import InputError
+from xbinn.labels.clm5_files import BEDROCK, Paths, open_history, with_one_bedrock
 from xbinn.labels.clm5_litter import (
     CWD_RESPIRATION,
     FLUX_UNITS,
@@ -34,7 +34,7 @@ from xbinn.labels.forcing import standardise_forcing
 from xbinn.variables import FORCING, INPUT_NAMES, MONTH
 
 Assumption: TypeAlias = Literal["FPI_vr", "O_SCALAR", "ALTMAX_LASTYEAR", "fire"]
-Files: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | xr.Dataset
+Files: TypeAlias = Paths | xr.Dataset
 
 ASSUMPTIONS: Final[Mapping[str, str]] = {
     "FPI_vr": "1: decomposition is never short of nitrogen",
@@ -44,7 +44,6 @@ ASSUMPTIONS: Final[Mapping[str, str]] = {
 }
 """What stands in for a field that the files lack, where it is asked for."""
 
-_BEDROCK: Final = "nbedrock"
 _MONTHLY: Final = tuple(v.name for v in FORCING if MONTH in v.dims and v.name not in INPUT_NAMES)
 _COORDINATES: Final = ("lat", "lon", "levgrnd", "levdcmp", "levsoi")
 _SOIL: Final = ("S2", "S3")
@@ -63,7 +62,8 @@ def from_clm5(
     ----------
     files : str, PathLike, sequence of them, or Dataset
         Monthly means, one file a month or one file a field, as in `xarray.open_mfdataset`; or
-        what that returned. Whole years, two or more, of a run at normal speed.
+        what that returned. Whole years, two or more, of a run at normal speed. ``nbedrock`` need
+        not be in all of them.
     years : (int, int), optional
         First and last year to take, by the middle of each month. Default: all.
     assume : sequence of {"FPI_vr", "O_SCALAR", "ALTMAX_LASTYEAR", "fire"}
@@ -75,14 +75,15 @@ def from_clm5(
     -------
     Dataset
         The forcing (month, depth, *space) of `xbinn.variables.FORCING`, in its units, with
-        ``forcing_source``. On dask: only times, and the last month of the slow and the passive
-        pool, are read.
+        ``forcing_source``. On dask: only times, bedrock, and the last month of the slow and the
+        passive pool are read.
 
     Raises
     ------
     InputError
         If fields are missing (all are named, with the line of ``user_nl_clm`` that writes them),
-        times are not whole years of months, fields are not means, or the run is not spun up.
+        times are not whole years of months, fields are not means, files disagree on bedrock, or
+        the run is not spun up.
     ModuleNotFoundError
         If cftime, which reads calendars without leap days, is not installed.
 
@@ -102,7 +103,7 @@ def from_clm5(
     2005 (accelerated spin-up), doi:10.1016/j.ecolmodel.2005.04.008.
     """
     _check_assumptions(assume)
-    ds = files if isinstance(files, xr.Dataset) else _open(files)
+    ds = with_one_bedrock(files) if isinstance(files, xr.Dataset) else open_history(files, _WANTED)
     found = _find_budgets(ds.data_vars)
     _check_present(ds, found, assume)
     months = find_months(ds, years)
@@ -111,7 +112,7 @@ def from_clm5(
     check_spun_up(_stock(ds, "S2"), _stock(ds, "S3"))
     forcing = {n: _climatology(ds[n], months) for n in _MONTHLY if n in ds.data_vars}
     forcing |= _assumed(forcing, assume)
-    forcing[_BEDROCK] = _constant(ds[_BEDROCK])
+    forcing[BEDROCK] = _constant(ds[BEDROCK])
     forcing |= _litter(ds, found, months)
     coords = {n: _constant(ds[n]) for n in _COORDINATES if n in ds.variables and ds[n].dims}
     # Levels differ from field to field; each carries its own until all are cut to the model's.
@@ -119,59 +120,17 @@ def from_clm5(
     return _described(out, ds, found, months)
 
 
-def _open(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> xr.Dataset:
-    """Open files side by side or one behind the other, by what each of them holds."""
-    coder = xr.coders.CFDatetimeCoder(use_cftime=True)
-    try:
-        return xr.open_mfdataset(
-            files,
-            combine="by_coords",
-            preprocess=_only_needed,
-            data_vars="minimal",
-            coords="minimal",
-            compat="override",
-            join="exact",
-            combine_attrs="override",
-            decode_times=coder,
-            decode_timedelta=False,
-            chunks={},
-        )
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f'the calendar of CLM5 needs {error.name}: pip install "xbinn[clm5]"'
-        ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{_told(files)} cannot be opened as one dataset: {error}; give monthly history files "
-            "of one run and one grid, with the same fields at all times, or open them yourself "
-            "with xarray.open_mfdataset and pass the Dataset"
-        ) from error
-
-
-def _told(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> str:
-    """Name files; of more than one the first, because there may be a thousand."""
-    if isinstance(files, str | os.PathLike):
-        return f"history files {files}"
-    first = f" ({files[0]}, ...)" if len(files) else ""
-    return f"{len(files)} history files{first}"
-
-
-def _only_needed(ds: xr.Dataset) -> xr.Dataset:
-    """Keep what enters the forcing: other constants stand in some files and not in others."""
-    wanted = {*_MONTHLY, _BEDROCK, *_COORDINATES}
+def _fields_of_interest() -> frozenset[str]:
+    """Names of all that may enter the forcing."""
+    wanted = {*_MONTHLY, BEDROCK, *_COORDINATES}
     for naming in range(N_NAMINGS):
         wanted |= {stock_name(pool, naming) for pool in _SOIL}
         for budget in budgets(naming, tuple(f for fs in CWD_RESPIRATION for f in fs)).values():
             wanted |= {*budget.fields, budget.fire}
-    if "time" in ds.variables:
-        wanted.add(bounds_name(ds["time"]) or "time")
-    return ds[[n for n in ds.variables if n in wanted]]
+    return frozenset(wanted)
 
 
-def bounds_name(time: xr.DataArray) -> str | None:
-    """Name the variable that holds the bounds of a coordinate."""
-    name = time.attrs.get("bounds", time.encoding.get("bounds"))
-    return None if name is None else str(name)
+_WANTED: Final = _fields_of_interest()
 
 
 def _find_budgets(names: Collection[Any]) -> dict[str, Budget]:
@@ -215,9 +174,9 @@ def _check_present(ds: xr.Dataset, found: Mapping[str, Budget], assume: Sequence
         offered = [f"{n!r} for {ASSUMPTIONS[n]}" for n in stand_ins if n in ASSUMPTIONS]
         if offered:
             problems.append(f"or pass assume=(...) with {', '.join(offered)}")
-    if _BEDROCK not in ds.variables:
+    if BEDROCK not in ds.variables:
         problems.append(
-            f"{_BEDROCK} is missing; it is one of the constants that CTSM writes into the files of "
+            f"{BEDROCK} is missing; it is one of the constants that CTSM writes into the files of "
             "its first tape (h0): give these too, or add it to the Dataset"
         )
     if problems:
@@ -296,7 +255,7 @@ def _described(
         out[name].attrs["forcing_source"] = (
             f"CLM5 history field, mean of {span}" if given else f"assumed: {ASSUMPTIONS[name]}"
         )
-    out[_BEDROCK].attrs["forcing_source"] = "CLM5 time constant: the last soil layer"
+    out[BEDROCK].attrs["forcing_source"] = "CLM5 time constant: the last soil layer"
     for name, budget in found.items():
         text = str(budget)
         if budget.fire not in ds.data_vars:
