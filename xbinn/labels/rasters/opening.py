@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from rasterio.errors import RasterioError
 
 from xbinn.errors import CoordinateError, InputError
 from xbinn.labels.encoding import as_float, without_fill_values
+from xbinn.labels.rasters.categories import Classes, band_classes, flags, read_tags
 from xbinn.labels.rasters.grids import RASTER, RasterGrid, find_raster_grid
 from xbinn.labels.rasters.products import Product, find_product
 from xbinn.labels.space import grid_mapping_name
@@ -178,6 +180,7 @@ def _of_geotiff(name: str, path: Path, product: Product | None) -> list[Layer]:
             mask_and_scale=True,
             lock=False,
         )
+        classes = band_classes(path)
     except (OSError, RasterioError) as error:
         raise InputError(f"{path} cannot be read as a raster ({error}): fetch it anew") from error
     assert isinstance(opened, xr.DataArray)  # one for each set of subdatasets, which these lack
@@ -189,6 +192,7 @@ def _of_geotiff(name: str, path: Path, product: Product | None) -> list[Layer]:
         )
     described = opened.attrs.get("long_name")
     many = opened.sizes["band"] > 1
+    missing = opened.rio.encoded_nodata
     layers = []
     for i in range(opened.sizes["band"]):
         band = opened.isel(band=i, drop=True)
@@ -198,7 +202,8 @@ def _of_geotiff(name: str, path: Path, product: Product | None) -> list[Layer]:
         if isinstance(units, tuple):
             band.attrs["units"] = units[i]
         own = f"{name}_{i + 1}" if many else name
-        layers.append(_layer(own, band, str(path), product))
+        named = {value: name for value, name in classes[i].items() if value != missing}
+        layers.append(_layer(own, band, str(path), product, named))
     return layers
 
 
@@ -226,7 +231,13 @@ def _of_dataset(
     return [_layer(called[n], ds[n], f"{n} of {origin}", known) for n in names]
 
 
-def _layer(name: str, da: xr.DataArray, origin: str, product: Product | None) -> Layer:
+def _layer(
+    name: str,
+    da: xr.DataArray,
+    origin: str,
+    product: Product | None,
+    classes: Classes = MappingProxyType({}),
+) -> Layer:
     plain = _decoded(dequantify(da), origin)
     # Bands and times of one entry; a row of cells stays a row.
     single = [d for d in plain.dims[:-2] if plain.sizes[d] == 1]
@@ -241,16 +252,19 @@ def _layer(name: str, da: xr.DataArray, origin: str, product: Product | None) ->
         )
     # A packed file holds measurements, whatever type it packs them into.
     packed = any(plain.encoding.get(k, trivial) != trivial for k, trivial in _PACKING.items())
-    stored = np.dtype(plain.encoding.get("dtype", plain.dtype))
+    whole = np.dtype(plain.encoding.get("dtype", plain.dtype)).kind in "iu" and not packed
+    attrs = read_tags({k: v for k, v in plain.attrs.items() if k in _KEPT})
+    if classes and whole and "flag_values" not in attrs:
+        attrs |= flags(classes)
     data = xr.DataArray(
         as_float(plain).transpose(grid.y_dim, grid.x_dim).data,
         dims=("y", "x"),
         name=name,
-        attrs={k: v for k, v in plain.attrs.items() if k in _KEPT},
+        attrs=attrs,
     )
     if product is not None:
         data = _as_product(data, product, name, packed)
-    return Layer(name, data, grid, stored.kind in "iu" and not packed, origin, product)
+    return Layer(name, data, grid, whole, origin, product)
 
 
 def _decoded(da: xr.DataArray, origin: str) -> xr.DataArray:
