@@ -38,6 +38,15 @@ def test_means_and_slopes_are_those_of_the_published_equations(lam):
     np.testing.assert_allclose(spline.b[1::2], slopes, rtol=1e-10)
 
 
+def test_it_is_the_spline_of_mpspline2():
+    """Its README prints means of the standard depths, of values at the top of each centimetre."""
+    top = np.array([0.0, 20.0, 40.0, 60.0])
+    spline = fit_spline(top, top + 10.0, np.array([6.0, 4.0, 3.0, 10.0]), 0.1)
+    by_centimetre = np.split(spline(np.arange(70.0)), [5, 15, 30, 60])
+    printed = [6.105160, 5.618341, 4.316876, 4.192058, 9.732400]
+    np.testing.assert_allclose([part.mean() for part in by_centimetre], printed, rtol=1e-6)
+
+
 def test_two_layers_in_closed_form():
     # R = 2 (d1 + d2), Q Q' = 2: s = (y2 - y1) / (2 (d1 + d2) + 24 lam) for n = 2.
     d1, d2, lam = 10.0, 30.0, 0.5

@@ -1,4 +1,4 @@
-"""Profiles at standard depths, by mass-preserving splines."""
+"""Profiles at standard depths, by equal-area quadratic splines."""
 
 from collections.abc import Sequence
 from enum import IntEnum
@@ -36,10 +36,13 @@ def to_standard_depths(
 ) -> xr.Dataset:
     """Harmonise profiles to standard depths by equal-area quadratic splines.
 
-    Each profile is a smooth function of depth whose means over the sampled layers are near those
-    measured (equal to them for ``lam=0``); its exact integrals give the means of the standard
-    intervals. Intervals end where the samples end: ``depth_top`` and ``depth_bottom`` say what each
-    value is of, so that the carbon of a profile is that of its spline, no more and no less.
+    Each profile is a smooth function of depth that trades, as in Bishop et al., the deviation of
+    its means over the sampled layers from those measured against its roughness. They are equal for
+    ``lam=0`` alone, where the spline preserves the mass of each layer; else it preserves the sum of
+    the layer means, and the mass of a profile whose layers are of one thickness. Its exact
+    integrals give the means of the standard intervals. Intervals end where the samples end:
+    ``depth_top`` and ``depth_bottom`` say what each value is of, so that the carbon of a profile is
+    that of its spline, no more and no less.
 
     Parameters
     ----------
@@ -49,7 +52,7 @@ def to_standard_depths(
         Edges of the intervals [m], rising.
     lam : float
         Smoothness, not below 0, for depths in cm as published; 0.1 is usual, 0 keeps the carbon of
-        every layer exactly.
+        every layer exactly, but for intervals that are set to 0.
 
     Returns
     -------
