@@ -21,6 +21,7 @@ import xarray as xr
 
 import xbinn
 from benchmarks.common import parser, report
+from xbinn.labels.climate import soil
 from xbinn.testing import small_grid
 from xbinn.variables import FORCING
 
@@ -31,6 +32,11 @@ _MIXED: Final = (8, 9, 14)
 
 _FREEZING: Final = 273.15
 _THAWED: Final = " thawed"
+_FROZEN: Final = " frozen"
+_THEIR_WATER: Final = " thawed, their water"
+_RELATION: Final = " of their water alone"
+_WATER: Final = {"soil_moisture_l1": 0.07, "soil_moisture_l2": 0.28, "soil_moisture_l3": 1.0}
+"""Annual mean water of the layers of a reanalysis, and where they end [m]."""
 
 Figures = dict[str, dict[str, float | None]]
 
@@ -84,16 +90,52 @@ def measure(grid: xr.Dataset) -> Figures:
     """Correlation, bias and root mean square difference over cells, months and layers.
 
     nbedrock, of which climate says nothing, and FPI_vr, which is assumed, are left out. W_SCALAR is
-    also compared where both soils are above 0 degC: the other may know no ice.
+    also compared where both soils are above and where both are below 0 degC, since the other may
+    know no ice; and where the grid has the soil water that the other was made of, with that water
+    in place of the bucket, and as the mere relation from that water to the annual mean.
     """
-    made = xbinn.forcing.from_climate(climate_of(grid), assume=("FPI_vr", "nbedrock"))
+    climate = climate_of(grid)
+    made = xbinn.forcing.from_climate(climate, assume=("FPI_vr", "nbedrock"))
     figures: Figures = {}
     for variable in FORCING:
         if variable.name not in ("nbedrock", "FPI_vr"):
             figures[variable.name] = _compared(made[variable.name], grid[variable.name])
+    theirs = grid["W_SCALAR"]
     thawed = (made["TSOI"] > _FREEZING) & (grid["TSOI"] > _FREEZING)
-    figures[f"W_SCALAR{_THAWED}"] = _compared(made["W_SCALAR"].where(thawed), grid["W_SCALAR"])
+    frozen = (made["TSOI"] < _FREEZING) & (grid["TSOI"] < _FREEZING)
+    figures[f"W_SCALAR{_THAWED}"] = _compared(made["W_SCALAR"].where(thawed), theirs)
+    if frozen.any():
+        figures[f"W_SCALAR{_FROZEN}"] = _compared(made["W_SCALAR"].where(frozen), theirs)
+    if set(_WATER) <= set(grid):
+        metre = _metre_mean(grid).expand_dims(month=made["month"]).assign_attrs(units="1")
+        wet = xbinn.forcing.from_climate(
+            climate.assign(soil_moisture=metre), assume=("FPI_vr", "nbedrock")
+        )
+        figures[f"W_SCALAR{_THEIR_WATER}"] = _compared(wet["W_SCALAR"].where(thawed), theirs)
+        relation = relation_of(water_of(grid), climate["sand"], climate["clay"])
+        figures[f"W_SCALAR{_RELATION}"] = _compared(relation, theirs.mean("month"))
     return figures
+
+
+def water_of(grid: xr.Dataset) -> xr.DataArray:
+    """Annual mean water [1] of the layers of a reanalysis, at the nodes of the model."""
+    names = list(_WATER)
+    layered = grid[names[-1]].expand_dims(depth=grid["depth"])
+    for name in reversed(names[:-1]):
+        layered = layered.where(grid["depth"] > _WATER[name], grid[name])
+    return layered
+
+
+def relation_of(water: xr.DataArray, sand: xr.DataArray, clay: xr.DataArray) -> xr.DataArray:
+    """W_SCALAR [1] of a water content [1] above 0 degC."""
+    made: xr.DataArray = xr.apply_ufunc(soil.water_scalar, water, _FREEZING + 1.0, sand, clay)
+    return made
+
+
+def _metre_mean(grid: xr.Dataset) -> xr.DataArray:
+    """Mean water [1] of the upper metre."""
+    thickness = np.diff([0.0, *_WATER.values()])
+    return sum(part * grid[name] for part, name in zip(thickness, _WATER, strict=True))
 
 
 def _compared(ours: xr.DataArray, theirs: xr.DataArray) -> dict[str, float | None]:
@@ -114,16 +156,17 @@ def _compared(ours: xr.DataArray, theirs: xr.DataArray) -> dict[str, float | Non
 def table(figures: Figures, against: str) -> str:
     """Lay the figures out for reading."""
     units = {v.name: v.units for v in FORCING}
+    width = max(map(len, figures)) + 1
     lines = [
         f"from_climate against {against}",
-        f"{'':16}{'correlation':>12}{'bias':>10}{'rmse':>10}{'mean':>10}  unit",
+        f"{'':{width}}{'correlation':>12}{'bias':>10}{'rmse':>10}{'mean':>10}  unit",
     ]
     for name, f in figures.items():
         values = {key: np.nan if value is None else value for key, value in f.items()}
         numbers = f"{values['correlation']:12.2f}" + "".join(
             f"{values[key]:10.3g}" for key in ("bias", "rmse", "mean")
         )
-        lines.append(f"{name:16}{numbers}  {units[name.removesuffix(_THAWED)]}")
+        lines.append(f"{name:{width}}{numbers}  {units[name.split()[0]]}")
     return "\n".join(lines)
 
 

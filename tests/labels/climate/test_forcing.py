@@ -235,3 +235,20 @@ def test_the_real_forcing_is_met_from_its_climate(real_grid):
     assert abs(figures["TSOI"]["bias"]) < 2.0
     assert figures["LITR1_INPUT"]["correlation"] > 0.85
     assert figures["W_SCALAR thawed"]["correlation"] > 0.3
+    # Its water is that of a reanalysis, and knows no ice: with the same water little is left.
+    assert figures["W_SCALAR thawed, their water"]["correlation"] > 0.85
+    assert figures["W_SCALAR of their water alone"]["correlation"] > 0.9
+    assert abs(figures["W_SCALAR of their water alone"]["bias"]) < 0.01
+    assert figures["W_SCALAR frozen"]["bias"] < -0.5
+
+
+def test_the_relation_of_water_is_that_of_other_hands(real_points):
+    """Where water and texture have not been interpolated on the way: W_SCALAR of other code."""
+    from benchmarks.climate import relation_of, water_of
+
+    points = real_points.load()
+    ours = relation_of(water_of(points), points["clm_sand"], points["clm_clay"])
+    theirs = points["W_SCALAR"].mean("month").transpose(*ours.dims)
+    # The mean of the months is not the value of the mean.
+    assert float(xr.corr(ours, theirs)) > 0.995
+    assert abs(float((ours - theirs).mean())) < 0.01
