@@ -10,7 +10,7 @@ import xarray as xr
 from xbinn.errors import CoordinateError, ParameterError
 from xbinn.labels.blocks import lay_out_inputs, space_of
 from xbinn.labels.carry import carry_bounds, carry_grid
-from xbinn.labels.check import check_dataset
+from xbinn.labels.check import check_axes, check_dataset
 from xbinn.labels.encoding import (
     dataset_attributes,
     link_ancillary,
@@ -21,7 +21,6 @@ from xbinn.labels.encoding import (
 )
 from xbinn.labels.forcing import standardise_forcing
 from xbinn.labels.priors import check_parameters
-from xbinn.labels.space import check_axes
 from xbinn.labels.units import dequantify
 from xbinn.running.dispatch import run_blocks
 from xbinn.running.layout import Layout

@@ -19,7 +19,8 @@ from distributed import Future
 from xbinn.errors import InputError, JobError
 from xbinn.labelled import About, label
 from xbinn.labels.blocks import prediction_inputs, space_of, used_variables
-from xbinn.labels.space import check_axes, grid_crs, spatial_dims
+from xbinn.labels.check import check_axes
+from xbinn.labels.space import grid_crs, spatial_dims
 from xbinn.labels.units import dequantify
 from xbinn.model import Model
 from xbinn.running import job as jobs

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xbinn.errors import CoordinateError
+from xbinn.labels.check import check_axes
 from xbinn.labels.neighbours import NO_VALID_CELL, OUTSIDE
 from xbinn.labels.space import (
     BAD_COORDINATES,
     CellSearch,
-    check_axes,
     find_coordinates,
     nearest_cells,
     spatial_dims,
@@ -423,6 +423,10 @@ REFUSED: dict[str, tuple[Callable[[], xr.Dataset], str]] = {
     "another dimension": (
         lambda: grid().expand_dims(member=3),
         "lat and lon do not vary along member",
+    ),
+    "degrees with a projected CRS": (
+        lambda: grid().rio.write_crs("EPSG:3035"),
+        r"lies on \(lat, lon\), but states the projected CRS ETRS89.*write_crs",
     ),
     "NaN": (lambda: grid(lat=np.where(LAT > 34, np.nan, LAT)), "lat holds NaN or infinite"),
     "metres as latitude": (lambda: grid(lat=LAT * 1e5), "lat runs from .* outside -90..90"),

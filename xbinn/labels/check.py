@@ -5,7 +5,7 @@ from typing import Any
 
 import xarray as xr
 
-from xbinn.errors import InputError, UnitsError
+from xbinn.errors import CoordinateError, InputError, UnitsError
 
 
 def all_at_once(*steps: Callable[[], Any]) -> tuple[Any, ...]:
@@ -54,4 +54,29 @@ def check_dataset(ds: Any) -> None:
     if not isinstance(ds, xr.Dataset):
         raise InputError(
             f"ds must be an xarray.Dataset of covariates and forcing, not {type(ds).__name__}"
+        )
+
+
+def check_axes(ds: xr.Dataset, space: tuple[str, ...]) -> None:
+    """Refuse axes that name a place twice or not at all; dimensions without coordinate are fine.
+
+    Raises
+    ------
+    CoordinateError
+        If a coordinate along ``space`` is duplicated or NaN.
+    """
+    problems: list[str] = []
+    for dim in space:
+        index = ds.indexes.get(dim)
+        if index is None:
+            continue
+        if index.nlevels == 1 and index.hasnans:
+            problems.append(f"{dim} holds NaN")
+        elif not index.is_unique:
+            repeated = index[index.duplicated()].unique()[:5].tolist()
+            problems.append(f"{dim} holds {repeated} more than once")
+    if problems:
+        raise CoordinateError(
+            f"coordinates that do not tell cells apart: {'; '.join(problems)}; drop them, as in "
+            f'ds.drop_duplicates("{space[0]}")'
         )

@@ -10,7 +10,7 @@ from dask.base import compute
 from xbinn.errors import InputError
 from xbinn.labels.axes import axes_findings
 from xbinn.labels.blocks import lay_out_inputs, space_of
-from xbinn.labels.check import check_dataset
+from xbinn.labels.check import check_axes, check_dataset
 from xbinn.labels.covariates import CovariateSpec, covariate_arrays, select_covariates
 from xbinn.labels.forcing import standardise_forcing
 from xbinn.labels.forcing_values import bedrock_problems, outside, range_sentence
@@ -18,7 +18,7 @@ from xbinn.labels.profiles import counted, standardise_profiles
 from xbinn.labels.reports import Finding, Report
 from xbinn.labels.samples import to_samples
 from xbinn.labels.sites import describe_left_out, gather_sites
-from xbinn.labels.space import check_axes, find_coordinates, spatial_dims
+from xbinn.labels.space import find_coordinates, spatial_dims
 from xbinn.labels.units import dequantify
 from xbinn.options import Bedrock
 from xbinn.variables import DEPTH, FORCING, MONTH

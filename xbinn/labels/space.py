@@ -7,7 +7,7 @@ Cells are counted flat in C order of `spatial_dims`.
 
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard
 
 import cf_xarray  # noqa: F401  registers `.cf`
 import numpy as np
@@ -156,8 +156,9 @@ def find_coordinates(ds: xr.Dataset) -> SpatialCoordinates:
     Raises
     ------
     CoordinateError
-        For empty dimensions, missing, duplicated, non-finite or impossible coordinates, and for
-        projected coordinates without a CRS.
+        For empty dimensions, missing, duplicated, non-finite or impossible coordinates, for
+        projected coordinates without a CRS, and for axes of latitude and longitude with a
+        projected one.
     """
     ds = dequantify(ds)
     dims = spatial_dims(ds)
@@ -183,35 +184,16 @@ def find_coordinates(ds: xr.Dataset) -> SpatialCoordinates:
             f"{sorted(map(str, ds.coords))}: add it with ds.assign_coords(lat=..., lon=...), or "
             f"y and x with a CRS"
         )
+    if _projected(crs) and lat.ndim == lon.ndim == 1 and lat.dims != lon.dims:
+        raise CoordinateError(
+            f"the grid lies on ({lat.name}, {lon.name}), but states the projected CRS "
+            f"{crs.name}: if these are degrees, write another with "
+            'ds.rio.write_crs("EPSG:4326"), else rename them to y and x'
+        )
     return _checked(ds, dims, lat, lon, None)
 
 
-def check_axes(ds: xr.Dataset, space: tuple[str, ...]) -> None:
-    """Refuse axes that name a place twice or not at all; dimensions without coordinate are fine.
-
-    Raises
-    ------
-    CoordinateError
-        If a coordinate along ``space`` is duplicated or NaN.
-    """
-    problems: list[str] = []
-    for dim in space:
-        index = ds.indexes.get(dim)
-        if index is None:
-            continue
-        if index.nlevels == 1 and index.hasnans:
-            problems.append(f"{dim} holds NaN")
-        elif not index.is_unique:
-            repeated = index[index.duplicated()].unique()[:5].tolist()
-            problems.append(f"{dim} holds {repeated} more than once")
-    if problems:
-        raise CoordinateError(
-            f"coordinates that do not tell cells apart: {'; '.join(problems)}; drop them, as in "
-            f'ds.drop_duplicates("{space[0]}")'
-        )
-
-
-def _projected(crs: pyproj.CRS | None) -> bool:
+def _projected(crs: pyproj.CRS | None) -> TypeGuard[pyproj.CRS]:
     return crs is not None and bool(crs.is_projected)
 
 
