@@ -112,6 +112,21 @@ def test_a_crs_in_the_attributes_of_the_grid_becomes_one_of_the_result(model):
     assert out["cSoil"].attrs["grid_mapping"] == "spatial_ref"
 
 
+@pytest.mark.parametrize("falling", [True, False])
+def test_a_geotiff_of_a_result_lies_where_the_grid_lies(model, tmp_path, falling):
+    grid = small_grid(crs="EPSG:3035")
+    grid = grid.sortby("y", ascending=not falling)
+    out = xbinn.predict(grid, model, outputs="soc")["cSoil"]
+    out.rio.to_raster(tmp_path / "out.tif")
+    with rasterio.open(tmp_path / "out.tif") as raster:
+        assert raster.crs.to_epsg() == 3035
+        assert raster.transform == grid.rio.transform()
+        # By place: row and column are those of the file.
+        at = [(x, y) for y in grid["y"].values for x in grid["x"].values]
+        found = np.reshape([value[0] for value in raster.sample(at)], out.shape)
+    np.testing.assert_array_equal(found, out.transpose("y", "x").values)
+
+
 def test_an_empty_result_can_be_written(model, tmp_path):
     out = xbinn.predict(small_grid().isel(lat=slice(0, 0)), model)
     assert written(out, tmp_path / "out.nc", "nc").sizes["lat"] == 0
