@@ -380,6 +380,20 @@ def test_without_time_is_refused(monthly, expected):
         xbinn.forcing.from_clm5(expected.assign(fields))
 
 
+def test_a_tape_of_days_beside_that_of_months_is_pointed_to(tmp_path, monthly):
+    days = np.arange(1.0, 366.0)
+    time = {"units": "days since 0001-01-01", "calendar": "noleap", "bounds": "time_bounds"}
+    for year in (1, 2):
+        daily = xr.Dataset(
+            {"TSA": ("time", days), "time_bounds": (("time", "two"), np.c_[days - 1, days])},
+            {"time": ("time", days + 365 * (year - 1), time)},
+        )
+        daily.to_netcdf(tmp_path / f"case.clm2.h1.{year}.nc", engine="scipy")
+    files = [*monthly[0], *sorted(tmp_path.glob("*.nc"))]
+    with pytest.raises(InputError, match=r"leave out .* is needed: .*h1\.1\.nc and 1 more$"):
+        xbinn.forcing.from_clm5(files)
+
+
 def test_files_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.nc cannot be opened as one dataset"):
         xbinn.forcing.from_clm5(tmp_path / "nothing.nc")

@@ -40,11 +40,12 @@ def open_history(files: Paths, wanted: Collection[str]) -> xr.Dataset:
     """
     coder = xr.coders.CFDatetimeCoder(use_cftime=True)
     bedrock: list[tuple[str, xr.DataArray]] = []
+    others: list[str] = []
     try:
         ds = xr.open_mfdataset(
             files,
             combine="by_coords",
-            preprocess=partial(_only_needed, wanted=wanted, bedrock=bedrock),
+            preprocess=partial(_only_needed, wanted=wanted, bedrock=bedrock, others=others),
             data_vars="minimal",
             coords="minimal",
             compat="override",
@@ -68,7 +69,7 @@ def open_history(files: Paths, wanted: Collection[str]) -> xr.Dataset:
         raise InputError(
             f"{_told(files)} cannot be opened as one dataset: {error}; give monthly history files "
             "of one run and one grid, with the same fields at all times, or open them yourself "
-            "with xarray.open_mfdataset and pass the Dataset"
+            f"with xarray.open_mfdataset and pass the Dataset{_left_over(others)}"
         ) from error
 
 
@@ -86,15 +87,21 @@ def with_one_bedrock(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _only_needed(
-    ds: xr.Dataset, wanted: Collection[str], bedrock: list[tuple[str, xr.DataArray]]
+    ds: xr.Dataset,
+    wanted: Collection[str],
+    bedrock: list[tuple[str, xr.DataArray]],
+    others: list[str],
 ) -> xr.Dataset:
     """Keep what enters the forcing: other constants stand in some files and not in others."""
+    source = str(ds.encoding.get("source", "a file"))
+    if not set(wanted) & set(ds.data_vars):
+        others.append(source)
     kept = {*wanted} - {BEDROCK}
     if "time" in ds.variables:
         time = ds["time"]
         kept.add(str(time.attrs.get("bounds", time.encoding.get("bounds", "time"))))
     if BEDROCK in ds.variables:
-        bedrock.append((str(ds.encoding.get("source", "a file")), ds[BEDROCK]))
+        bedrock.append((source, ds[BEDROCK]))
     return ds[[n for n in ds.variables if n in kept]]
 
 
@@ -124,6 +131,14 @@ def _agreed(found: Sequence[tuple[str, xr.DataArray]]) -> xr.DataArray:
                 )
     first = found[0][1]
     return first.isel(time=0, drop=True) if "time" in first.dims else first
+
+
+def _left_over(others: Sequence[str]) -> str:
+    """Point to files of other tapes."""
+    if not others:
+        return ""
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    return f"; leave out those that hold no field that is needed: {others[0]}{more}"
 
 
 def _told(files: Paths) -> str:
