@@ -63,7 +63,10 @@ test-faults: $(STAMP) ## Kill, flip, tear and fill: what a tile job survives
 	$(PYTHON) -m pytest $(PYTEST_SHARED) --dist worksteal -m "not slow" tests/faults $(PYTEST_FLAGS)
 
 .PHONY: check
-check: static test test-faults docs demo-smoke dist-check ## All that must pass before a change lands
+check: $(STAMP) ## All that must pass before a change lands
+	$(MAKE) -j 2 --output-sync=target static docs demo-smoke dist-check
+	$(MAKE) test
+	$(MAKE) test-faults
 
 .PHONY: check-all
 check-all: static ## As check, with the slow tests
@@ -82,7 +85,7 @@ bench: $(STAMP) ## Time physics, training, memory, start-up, costs and tile jobs
 
 .PHONY: docs
 docs: $(STAMP) ## Build the documentation into docs/_build/html
-	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(PYTHON) -m sphinx -j auto -W --keep-going -q -b html docs docs/_build/html
 
 .PHONY: static
 static: $(STAMP) ## Formatting, lint, types, import contracts, spelling, docstrings
