@@ -20,7 +20,7 @@ def test_all_that_xbinn_builds_on_is_shown():
     names = {line.partition(":")[0].lower() for line in lines}
     assert {Requirement(text).name.lower() for text in PROJECT["dependencies"]} <= names
     extras = PROJECT["optional-dependencies"]
-    for extra in ("plot", "fast", "report", "analysis", "clm5", "gpu"):
+    for extra in ("plot", "maps", "fast", "report", "analysis", "clm5", "gpu"):
         needed = {Requirement(text).name.lower() for text in extras[extra]} - {"xbinn"}
         assert needed <= names
     assert not {"pytest", "sphinx", "ruff"} & names
@@ -32,7 +32,8 @@ def test_it_goes_to_the_terminal(capsys):
 
 
 def test_what_is_missing_is_said(monkeypatch):
-    monkeypatch.setattr(versions, "_OPTIONAL", ("no-such-package",))
+    needed = ["numpy>=2.0", "no-such-package>=1; extra == 'maps'"]
+    monkeypatch.setattr(versions, "requires", lambda name: needed)
     shown = io.StringIO()
     xbinn.show_versions(shown)
     assert "no-such-package: not installed" in shown.getvalue()

@@ -10,8 +10,6 @@ from typing import Final, TextIO
 
 _REQUIREMENT: Final = re.compile(r"(?P<name>[\w.-]+)(?:.*extra == ['\"](?P<extra>[\w-]+)['\"])?")
 _FOR_DEVELOPERS: Final = frozenset({"dev", "docs", "test"})
-_OPTIONAL: Final = ("cartopy",)
-"""Used where it is there, and in no extra."""
 
 
 def show_versions(file: TextIO | None = None) -> None:
@@ -49,7 +47,7 @@ def _builds_on() -> list[str]:
     """Names of what xbinn needs, and of what its extras for users hold."""
     parts = [_REQUIREMENT.match(text) for text in requires("xbinn") or ()]
     needed: list[str] = []
-    wanted = [*_OPTIONAL]
+    wanted: list[str] = []
     for part in parts:
         if part is not None and part["name"] != "xbinn" and part["extra"] not in _FOR_DEVELOPERS:
             (needed if part["extra"] is None else wanted).append(part["name"])

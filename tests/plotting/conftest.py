@@ -13,6 +13,7 @@ import xbinn
 from xbinn.constants import INTERFACE_DEPTH, N_LAYERS, NODE_DEPTH
 from xbinn.idealised import true_parameters
 from xbinn.parameters import PARAMETER_NAMES, PARAMETERS
+from xbinn.plotting import geometry
 from xbinn.science.recovery import SUBSET, Case, recover_parameters
 from xbinn.testing import small_grid, small_profiles
 
@@ -25,6 +26,12 @@ SPREAD = np.array([0.4, 0.8, 1.0, 1.3, 2.2])
 def _close():
     yield
     plt.close("all")
+
+
+@pytest.fixture
+def plain(monkeypatch) -> None:
+    """As without cartopy."""
+    monkeypatch.setattr(geometry, "cartography", None)
 
 
 @pytest.fixture(scope="session")

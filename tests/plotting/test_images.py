@@ -16,6 +16,9 @@ from xbinn.science.agreement import compare, compare_with_truth
 from xbinn.testing import small_grid
 from xbinn.variables import PROCESSES
 
+# Those of cartopy stand a pixel elsewhere, see test_cartography.py.
+pytestmark = pytest.mark.usefixtures("plain")
+
 same = partial(
     pytest.mark.mpl_image_compare,
     baseline_dir="baseline",

@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm, to_rgba
 from matplotlib.figure import Figure
 
 from xbinn.errors import CoordinateError, InputError
-from xbinn.plotting import plot_map, plot_processes
+from xbinn.plotting import geometry, plot_map, plot_processes
 from xbinn.plotting.colours import NO_VALUE, choose_colours
 from xbinn.testing import small_grid
 from xbinn.variables import PROCESS_NAMES, PROCESSES
@@ -22,6 +22,15 @@ from xbinn.variables import PROCESS_NAMES, PROCESSES
 def _close():
     yield
     plt.close("all")
+
+
+@pytest.fixture(autouse=True, params=["plain", "cartopy"])
+def axes(request, monkeypatch) -> None:
+    """Maps say the same on either."""
+    if request.param == "plain":
+        monkeypatch.setattr(geometry, "cartography", None)
+    else:
+        pytest.importorskip("cartopy")
 
 
 @pytest.fixture

@@ -211,6 +211,9 @@ def _describe(grid: xr.Dataset, seed: int) -> xr.Dataset:
     for key, da in grid.data_vars.items():
         kind = "covariate" if key in _COVARIATES else "CLM5-like forcing"
         da.attrs["provenance"] = f"idealised: {kind} of xbinn.idealised.continent, seed {seed}"
+    # Results keep the coordinates, and maps of them have no coastlines.
+    for coordinate in grid.coords.values():
+        coordinate.attrs["provenance"] = "idealised: no place on Earth"
     for name, meanings in (("land_cover", LAND_COVER), ("parent_material", ROCKS)):
         flags = np.arange(1, len(meanings) + 1, dtype=np.int8)
         grid[name].attrs |= {"flag_values": flags, "flag_meanings": " ".join(meanings)}

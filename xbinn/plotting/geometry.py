@@ -1,13 +1,17 @@
 """Where the cells of a field lie on the page."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyproj
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection, QuadMesh
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from scipy.spatial import cKDTree
 
@@ -15,6 +19,13 @@ from xbinn.errors import InputError
 from xbinn.labels.neighbours import Floats, lattice_of
 from xbinn.labels.space import SpatialCoordinates, find_coordinates
 from xbinn.plotting.colours import NO_VALUE, Colours
+
+try:
+    from xbinn.plotting import cartography as _cartography
+except ModuleNotFoundError:
+    cartography: Any = None  # maps do without cartopy
+else:
+    cartography = _cartography
 
 _KILOMETRE = 1000.0
 _STEEPEST = 75.0
@@ -39,21 +50,32 @@ class Field:
     """A field as it is drawn.
 
     ``y`` and ``x`` are edges of rows and columns and ``values`` (row, column), or centres (n,)
-    of squares of height ``side`` and ``values`` (n,). ``labels`` of x and y are empty for degrees;
-    ``projection`` is the name of the CRS, empty for degrees.
+    of squares of height ``side`` and ``values`` (n,), in units of ``crs``, which is None for
+    degrees. ``labels`` of x and y are empty for degrees; labelled values are coordinates over
+    ``units``. ``on_earth`` is false for idealised data.
     """
 
     y: Floats
     x: Floats
     values: np.ndarray
     side: float | None
-    labels: tuple[str, str]
-    projection: str
+    labels: tuple[str, str] = ("", "")
+    crs: pyproj.CRS | None = None
+    units: tuple[float, float] = (1.0, 1.0)
+    on_earth: bool = True
 
     @property
     def geographic(self) -> bool:
         """Whether positions are longitude and latitude."""
-        return not self.projection
+        return self.crs is None
+
+    @property
+    def coastlines(self) -> Path | None:
+        """File of the coastlines that can be drawn."""
+        if cartography is None or not self.on_earth:
+            return None
+        found: Path | None = cartography.coastlines_for(self.crs, self.extent)
+        return found
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -91,17 +113,21 @@ class Field:
         drawn: QuadMesh | PolyCollection
         if self.side is None:
             drawn = ax.pcolormesh(
-                self.x, self.y, values, cmap=colours.cmap, norm=colours.norm, rasterized=True
+                self.x,
+                self.y,
+                values,
+                cmap=colours.cmap,
+                norm=colours.norm,
+                rasterized=True,
+                **({"transform": self._source} if self._foreign(ax) else {}),
             )
         else:
             there = ~np.ma.getmaskarray(values)
-            half = 0.5 * self.side * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
-            half = half * (self.aspect, 1.0)
-            corners = np.stack([self.x[there], self.y[there]], axis=1)[:, None] + half
+            corners, kept = self._on_page(ax, self._squares(there))
             drawn = PolyCollection(
                 list(corners), cmap=colours.cmap, norm=colours.norm, rasterized=True
             )
-            drawn.set_array(values[there])
+            drawn.set_array(values[there][kept])
             ax.add_collection(drawn)
         self._dress(ax, width)
         return drawn
@@ -114,24 +140,53 @@ class Field:
             up, right = self.y[row + 1], self.x[column + 1]
             corners = np.stack([x, y, right, y, right, up, x, up], axis=1).reshape(-1, 4, 2)
         else:
-            there = self.values == 0.0
-            half = 0.5 * self.side * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
-            half = half * (self.aspect, 1.0)
-            corners = np.stack([self.x[there], self.y[there]], axis=1)[:, None] + half
+            corners = self._squares(self.values == 0.0)
         drawn = PolyCollection(
-            list(corners), facecolor=_PALE, edgecolor="0.1", hatch=pattern, linewidth=0.0
+            list(self._on_page(ax, corners)[0]),
+            facecolor=_PALE,
+            edgecolor="0.1",
+            hatch=pattern,
+            linewidth=0.0,
         )
         ax.add_collection(drawn, autolim=False)
         return drawn
 
+    def _squares(self, there: np.ndarray) -> Floats:
+        """Corners (n, 4, 2) of the squares of scattered cells."""
+        half = 0.5 * (self.side or 0.0) * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+        places = np.stack([self.x[there], self.y[there]], axis=1)
+        return np.asarray(places[:, None] + half * (self.aspect, 1.0))
+
+    @property
+    def _source(self) -> Any:
+        """What the coordinates of the cells are, for cartopy."""
+        return cartography.source_of(self.crs, self.extent)
+
+    def _foreign(self, ax: Axes) -> bool:
+        """Whether axes have another projection than the cells."""
+        return cartography is not None and bool(cartography.is_foreign(ax))
+
+    def _on_page(self, ax: Axes, corners: Floats) -> tuple[Floats, np.ndarray]:
+        """Bring corners (n, 4, 2) onto axes; with those (n,) that are there."""
+        if self._foreign(ax):
+            placed, kept = cartography.project_corners(ax, self._source, corners)
+            return placed, kept
+        return corners, np.ones(len(corners), dtype=bool)
+
     def _dress(self, ax: Axes, width: float) -> None:
         west, east, south, north = self.extent
-        ax.set(xlim=(west, east), ylim=(south, north), facecolor=NO_VALUE)
-        ax.set_aspect(self.aspect)
-        for axis, signs, span, room in (
-            (ax.xaxis, "WE", east - west, width / _TICK_WIDTH),
-            (ax.yaxis, "SN", north - south, width * self.height_by_width / _TICK_HEIGHT),
+        ax.set_facecolor(NO_VALUE)
+        if (path := self.coastlines) is not None:
+            cartography.draw_coastlines(ax, path)
+        if self._foreign(ax):
+            cartography.dress(ax, self._source, self.crs, self.extent)
+            return
+        ax.set(xlim=(west, east), ylim=(south, north), aspect=self.aspect)
+        for axis, signs, span, room, unit in (
+            (ax.xaxis, "WE", east - west, width / _TICK_WIDTH, self.units[0]),
+            (ax.yaxis, "SN", north - south, self._height(width) / _TICK_HEIGHT, self.units[1]),
         ):
+            axis.set_visible(True)  # cartopy hides them
             ticks = int(np.clip(room, 2, _MOST_TICKS))
             if self.geographic:
                 step = next((s for s in _STEPS if span / s < ticks), _STEPS[-1])
@@ -139,8 +194,39 @@ class Field:
                 axis.set_major_formatter(FuncFormatter(partial(_degrees, signs)))
             else:
                 axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 5, 10]))
+                axis.set_major_formatter(FuncFormatter(partial(_over, unit)))
         ax.set_xlabel(self.labels[0] or "longitude")
         ax.set_ylabel(self.labels[1] or "latitude")
+
+    def _height(self, width: float) -> float:
+        return width * self.height_by_width
+
+
+def new_axes(
+    figure: Figure | SubFigure,
+    fields: Sequence[Field],
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    share: bool = False,
+) -> np.ndarray:
+    """Put axes for maps of the same cells on a figure: cartopy's where it is installed.
+
+    They are projected as the cells are, so what is drawn with plain axes can be drawn on them.
+    """
+    kind = None
+    if cartography is not None:
+        west, east, south, north = zip(*(field.extent for field in fields), strict=True)
+        extent = (min(west), max(east), min(south), max(north))
+        kind = {"projection": cartography.Plane(fields[0].crs, extent)}
+    return figure.subplots(
+        rows, columns, squeeze=False, sharex=share, sharey=share, subplot_kw=kind
+    )
+
+
+def _over(unit: float, value: float, _: object = None) -> str:
+    """Write 1.2e6 m as 1200, in kilometres."""
+    return f"{value / unit:.8g}".replace("-", "\u2212")
 
 
 def _stretch(south: float, north: float) -> float:
@@ -182,8 +268,13 @@ def lay_out_field(da: xr.DataArray) -> Field:
     values = np.asarray(da.transpose(*where.dims).values, dtype=np.float64)
     y, x = where.y, where.x
     (y_label, y_scale), (x_label, x_scale) = (_axis(da, where, first) for first in (True, False))
-    names = (x_label, y_label)
-    projection = where.crs.name if where.crs is not None else ""
+    place = partial(
+        Field,
+        labels=(x_label, y_label),
+        crs=where.crs,
+        units=(x_scale, y_scale),
+        on_earth=not _idealised(da),
+    )
     if where.regular:
         values = values if where.y_first else values.T
         down, right = np.argsort(y), np.argsort(x)
@@ -193,12 +284,18 @@ def lay_out_field(da: xr.DataArray) -> Field:
     else:
         narrow = 1.0 if where.crs is not None else _stretch(y.min(), y.max())
         side = _FILL * _spacing(np.stack([y, x / narrow], axis=1))
-        return Field(y / y_scale, x / x_scale, values.ravel(), side / x_scale, names, projection)
+        return place(y, x, values.ravel(), side)
     widths = [np.diff(axis).min() for axis in (y, x) if axis.size > 1]
     width = float(min(widths, default=1.0))
-    return Field(
-        _edges(y, width) / y_scale, _edges(x, width) / x_scale, values, None, names, projection
+    return place(_edges(y, width), _edges(x, width), values, None)
+
+
+def _idealised(da: xr.DataArray) -> bool:
+    """Whether a field or its coordinates say that they are no place on Earth."""
+    told = (
+        attrs.get("provenance", "") for attrs in (da.attrs, *(c.attrs for c in da.coords.values()))
     )
+    return any(str(text).startswith("idealised") for text in told)
 
 
 def _axis(da: xr.DataArray, where: SpatialCoordinates, is_y: bool) -> tuple[str, float]:

@@ -22,7 +22,7 @@ from xbinn.plotting.captions import (
     wrap,
 )
 from xbinn.plotting.colours import Colours, choose_colours, explain_limits
-from xbinn.plotting.geometry import Field, lay_out_field
+from xbinn.plotting.geometry import Field, lay_out_field, new_axes
 from xbinn.plotting.sheets import sheet
 from xbinn.variables import PROCESS_NAMES, PROCESSES
 
@@ -79,7 +79,7 @@ def plot_map(
         Field on (lat, lon), projected (y, x) with a CRS, or a list of cells, with units. Where it
         is chunked it is computed.
     ax : Axes, optional
-        Where to draw. By default a new figure.
+        Where to draw; a map of cartopy may have any projection. By default a new figure.
     title : str, optional
         By default the field's long name. Say here if the data are idealised.
     caption : str, optional
@@ -105,6 +105,12 @@ def plot_map(
     CoordinateError
         If the cells cannot be placed.
 
+    Notes
+    -----
+    Where cartopy is installed the axes of a new figure are its ``GeoAxes`` in the projection of the
+    cells, and coastlines are drawn from the data of Natural Earth on this machine, if there are
+    any: nothing is fetched. Maps of idealised data have none.
+
     Examples
     --------
     >>> from xbinn.plotting import plot_map
@@ -128,11 +134,11 @@ def plot_map(
         across = min(WIDTH - _BAR, _TALLEST / field.height_by_width)
         height = across * field.height_by_width + 0.6
         figure = new_figure(height, heading, width=max(across + _BAR, _NARROWEST))
-        draw_panel(figure.add_subplot(), field, colours, label, width=across)
+        draw_panel(new_axes(figure, [field])[0, 0], field, colours, label, width=across)
         description = sentences(
             (
                 f"Map of {label}",
-                name_projection(field),
+                explain_place(field),
                 explain_limits((colours,), given=limits is not None),
                 "Colours are logarithmic" if colours.logarithmic else None,
                 GREY,
@@ -197,7 +203,7 @@ def plot_processes(
     rows = -(-len(fields) // columns)
     heading = title or out.attrs.get("title")
     with sheet(figure, rows * height + 0.4, heading, caption) as on:
-        axes = on.figure.subplots(rows, columns, sharex=True, sharey=True).ravel()
+        axes = new_axes(on.figure, fields, rows, columns, share=True).ravel()
         for i, variable in enumerate(PROCESSES):
             draw_panel(
                 axes[i], fields[i], colours[i], labels[i], where, width=across, scale=on.scale
@@ -215,7 +221,7 @@ def plot_processes(
             (
                 "Soil carbon processes at steady state of CLM5's soil carbon model; quantity and "
                 "unit stand at each colour bar",
-                name_projection(fields[0]),
+                explain_place(fields[0]),
                 explain_limits(colours),
                 f"Colours are logarithmic in {', '.join(logarithmic)}" if logarithmic else None,
                 GREY,
@@ -253,9 +259,14 @@ def draw_panel(
     bar.set_label(wrap(label, room, float(text.get_fontsize()) / scale))
 
 
-def name_projection(field: Field) -> str | None:
-    """Say in the caption what the axes are, unless they are degrees."""
-    return None if field.geographic else f"Projection: {field.projection}"
+def explain_place(field: Field) -> str:
+    """Say in the caption what the axes are, unless they are degrees, and whose the coasts."""
+    return sentences(
+        (
+            f"Projection: {field.crs.name}" if field.crs is not None else None,
+            "Coastlines: Natural Earth" if field.coastlines is not None else None,
+        )
+    )
 
 
 def label_field(da: xr.DataArray) -> str:

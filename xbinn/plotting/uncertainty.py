@@ -9,8 +9,8 @@ from matplotlib.figure import Figure, SubFigure
 from xbinn.errors import InputError
 from xbinn.plotting.captions import WIDTH, shortened
 from xbinn.plotting.colours import choose_colours, explain_limits
-from xbinn.plotting.geometry import lay_out_field
-from xbinn.plotting.maps import GREY, draw_panel, label_field, name_projection
+from xbinn.plotting.geometry import lay_out_field, new_axes
+from xbinn.plotting.maps import GREY, draw_panel, explain_place, label_field
 from xbinn.plotting.sheets import sheet
 
 _AREA: Final = "area_of_applicability"
@@ -90,7 +90,7 @@ def plot_uncertainty(
     across = min(WIDTH / 2 - _BAR, _TALLEST / shape)
     heading = title or labels[0][:1].upper() + labels[0][1:].rpartition(" (")[0]
     with sheet(figure, across * shape + 0.75, heading, caption) as on:
-        axes = on.figure.subplots(1, 2)
+        axes = new_axes(on.figure, fields, 1, 2)[0]
         for ax, field, colour, label, head in zip(
             axes, fields, colours, labels, ("(a) mean", "(b) spread"), strict=True
         ):
@@ -110,7 +110,7 @@ def plot_uncertainty(
             (
                 f"(a) Mean of samples of the posterior: {labels[0]}. (b) Standard deviation of "
                 f"the samples, {how}: of the modelled mean, without the noise of observations",
-                name_projection(fields[0]),
+                explain_place(fields[0]),
                 explain_limits(colours),
                 "Hatched and paler: covariates unlike those of the training sites "
                 f"({_percent(share)} of the cells), where neither panel can be trusted"

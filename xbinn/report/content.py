@@ -138,15 +138,19 @@ def _flat(da: xr.DataArray, space: tuple[str, ...]) -> np.ndarray:
 
 
 def _edges(field: Field) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """Edges of the cells with results, and where these stand in flat order."""
-    if field.side is None:
-        row, column = np.nonzero(np.isfinite(field.values))
-        sides = (field.x[column], field.x[column + 1], field.y[row], field.y[row + 1])
-        return sides, field.values[row, column].astype(np.int64)
+    """Edges of the cells with results, as labelled, and where these stand in flat order."""
     there = np.isfinite(field.values)
-    x, y, half = field.x[there], field.y[there], 0.5 * field.side
-    wide = half * field.aspect
-    return (x - wide, x + wide, y - half, y + half), field.values[there].astype(np.int64)
+    x_unit, y_unit = field.units
+    if field.side is None:
+        row, column = np.nonzero(there)
+        left, right = field.x[column], field.x[column + 1]
+        bottom, top = field.y[row], field.y[row + 1]
+    else:
+        x, y, half = field.x[there], field.y[there], 0.5 * field.side
+        wide = half * field.aspect
+        left, right, bottom, top = x - wide, x + wide, y - half, y + half
+    sides = (left / x_unit, right / x_unit, bottom / y_unit, top / y_unit)
+    return sides, field.values[there].astype(np.int64)
 
 
 def _layer(da: xr.DataArray, space: tuple[str, ...], cell: np.ndarray) -> Layer | None:
