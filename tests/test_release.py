@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from rattler_build import RattlerBuildError, Stage0Recipe, VariantConfig
 
 import xbinn
 
@@ -44,7 +45,7 @@ def conda(requirement: Requirement) -> dict[str, SpecifierSet]:
 
 
 def listed(lines: list[str]) -> dict[str, SpecifierSet]:
-    parts = (line.partition(" ") for line in lines)
+    parts = (line.partition(" ") for line in lines if line.partition(" ")[0] != "python")
     return {name: SpecifierSet(floor) for name, _, floor in parts}
 
 
@@ -73,9 +74,63 @@ def fallback() -> str:
 # --- the recipe -------------------------------------------------------------------------------
 
 
+def rendered() -> dict[str, Any]:
+    """The recipe as rattler-build reads it, which refuses what it does not know."""
+    text = (ROOT / "recipe" / "recipe.yaml").read_text()
+    (variant,) = Stage0Recipe.from_yaml(text).render(VariantConfig())
+    return variant.recipe.to_dict()
+
+
+def test_the_recipe_renders():
+    found = rendered()
+    assert found["package"] == {"name": PROJECT["name"], "version": fallback()}
+    least = PROJECT["requires-python"].removeprefix(">=")
+    requirements = found["requirements"]
+    assert requirements["host"][0] == f"python {least}.*"
+    assert requirements["run"][0] == f"python >={least}"
+    assert found["tests"][0]["python"]["python_version"] == f"{least}.*"
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong", "match"),
+    [
+        ("license_file:", "licence_file:", "unknown field 'licence_file'"),
+        ("${{ python_min }}", "${{ python_max }}", "undefined value"),
+        ("Apache-2.0", "Apache 2", "SPDX"),
+    ],
+)
+def test_a_wrong_recipe_does_not_render(part, wrong, match):
+    """What `rendered` shows is worth something."""
+    text = (ROOT / "recipe" / "recipe.yaml").read_text()
+    assert part in text
+    with pytest.raises(RattlerBuildError, match=match):
+        Stage0Recipe.from_yaml(text.replace(part, wrong)).render(VariantConfig())
+
+
+def test_the_recipe_is_as_the_linter_of_conda_forge_wants_it():
+    """Its rules for recipes of noarch Python packages, but for what only a public home can fill."""
+    text = (ROOT / "recipe" / "recipe.yaml").read_text()
+    found = recipe()
+    order = ["context", "package", "source", "build", "requirements", "tests", "about"]
+    assert [part for part in found if part != "schema_version"] == order
+    assert found["build"]["number"] == 0
+    least = PROJECT["requires-python"].removeprefix(">=")
+    assert found["context"]["python_min"] == least
+    assert found["requirements"]["host"][0] == "python ${{ python_min }}.*"
+    assert found["requirements"]["run"][0] == "python >=${{ python_min }}"
+    python = found["tests"][0]["python"]
+    assert python["python_version"] == "${{ python_min }}.*"
+    assert python["pip_check"] is True
+    assert PROJECT["name"] in python["imports"]
+    about = found["about"]
+    assert {"license", "license_file", "summary"} <= set(about)
+    assert "unknown" not in about["license"].lower()
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+
+
 def test_the_recipe_needs_what_the_project_needs():
-    python = {"python": SpecifierSet(PROJECT["requires-python"])}
-    assert listed(recipe()["requirements"]["run"]) == python | wanted(PROJECT["dependencies"])
+    assert listed(recipe()["requirements"]["run"]) == wanted(PROJECT["dependencies"])
 
 
 def test_the_recipe_constrains_what_the_extras_hold():
@@ -85,8 +140,7 @@ def test_the_recipe_constrains_what_the_extras_hold():
 
 
 def test_the_recipe_builds_as_the_project_does():
-    tools = {"python": SpecifierSet(PROJECT["requires-python"]), "pip": SpecifierSet()}
-    needed = tools | wanted(PYPROJECT["build-system"]["requires"])
+    needed = {"pip": SpecifierSet()} | wanted(PYPROJECT["build-system"]["requires"])
     assert listed(recipe()["requirements"]["host"]) == needed
     scripts = [f"{name} = {target}" for name, target in PROJECT["scripts"].items()]
     assert recipe()["build"]["python"]["entry_points"] == scripts
