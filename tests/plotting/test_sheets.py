@@ -1,12 +1,22 @@
 """What has several panels is drawn into a figure that is given as into one of its own."""
 
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
 
 from xbinn.errors import InputError
-from xbinn.plotting import plot_processes, plot_training, plot_uncertainty
+from xbinn.plotting import (
+    plot_calibration,
+    plot_elasticities,
+    plot_posteriors,
+    plot_processes,
+    plot_profiles,
+    plot_training,
+    plot_uncertainty,
+)
 from xbinn.plotting.sheets import sheet
 from xbinn.variables import PROCESSES
 
@@ -91,3 +101,45 @@ def test_marks_and_bars_grow_too():
 def test_a_figure_that_is_given_has_no_caption(history):
     with pytest.raises(InputError, match="the one given may hold more: leave caption out and"):
         plot_training(history, figure=plt.figure(), caption="no")
+
+
+@pytest.fixture
+def several(sampled, observed, posterior, elastic, calibrated):
+    """Figures that take both one panel of theirs and all of them."""
+    return {
+        "profiles": partial(plot_profiles, observed, sampled),
+        "posteriors": partial(plot_posteriors, posterior, prior="binn"),
+        "elasticities": partial(plot_elasticities, elastic),
+        "calibration": partial(plot_calibration, calibrated),
+    }
+
+
+@pytest.mark.filterwarnings("error:constrained_layout not applied")
+@pytest.mark.parametrize("name", ["profiles", "posteriors", "elasticities", "calibration"])
+def test_all_panels_go_into_a_figure_that_is_given(several, name):
+    alone = several[name]()
+    slide = plt.figure(figsize=(13.3, 7.5), layout="constrained")
+    part, rest = slide.subfigures(1, 2, width_ratios=(3, 1))
+    assert several[name](figure=part, title="Here") is slide
+    slide.canvas.draw()
+    assert len(part.axes) == len(alone.axes)
+    assert not rest.axes
+    assert part.get_suptitle() == "Here"
+    assert not slide.get_supxlabel()
+    assert part.axes[0].xaxis.get_ticklabels()[0].get_fontsize() > 7.0
+    assert len(part.legends) == len(alone.legends)
+    with pytest.raises(InputError, match="the one given may hold more: leave caption out and"):
+        several[name](figure=part, caption="no")
+    with pytest.raises(InputError, match="ax takes one panel and figure takes all of them"):
+        several[name](figure=part, ax=part.axes[0])
+
+
+def test_a_legend_below_the_panels_fits_a_narrow_figure(several):
+    narrow = plt.figure(figsize=(3.5, 6.0), layout="constrained")
+    several["profiles"](figure=narrow)
+    narrow.canvas.draw()
+    (legend,) = narrow.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0.0
+    assert box.x1 <= narrow.bbox.width
+    assert box.y1 <= min(ax.get_tightbbox().y0 for ax in narrow.axes) + 1.0

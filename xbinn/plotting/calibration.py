@@ -5,25 +5,20 @@ from typing import Final, overload
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from xbinn.errors import InputError
-from xbinn.plotting.captions import (
-    WIDTH,
-    add_caption,
-    new_figure,
-    refuse_caption,
-    sentences,
-    shortened,
-    style,
-)
+from xbinn.plotting.captions import refuse_caption, shortened
 from xbinn.plotting.colours import BLUE, VERMILION
+from xbinn.plotting.sheets import sheet
 
 _NEEDED: Final = ("coverage", "coverage_low", "coverage_high", "pit")
 _OF: Final = {
     "observation": ("observations", BLUE, "o"),
     "modelled_mean": ("modelled mean", VERMILION, "s"),
 }
+_HEIGHT: Final = 3.2
+"""Without the caption (inch)."""
 _BINS: Final = 10
 _APART: Final = 0.006
 """Bars of two kinds stand side by side."""
@@ -35,6 +30,7 @@ def plot_calibration(
     *,
     depth_range: str = "all",
     ax: None = None,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Figure: ...
@@ -44,14 +40,16 @@ def plot_calibration(
     *,
     depth_range: str = "all",
     ax: Axes,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
-    caption: None = None,
+    caption: str | None = None,
 ) -> Axes: ...
 def plot_calibration(
     found: xr.Dataset,
     *,
     depth_range: str = "all",
     ax: Axes | None = None,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Figure | Axes:
@@ -64,7 +62,10 @@ def plot_calibration(
     depth_range : str
         Samples whose coverage is drawn, one of its depth ranges.
     ax : Axes, optional
-        Where to draw the coverage alone. By default a new figure.
+        Where to draw the coverage alone.
+    figure : Figure or SubFigure, optional
+        Where to draw all panels, with constrained layout; letters grow with its size, and there is
+        no caption. By default a new figure.
     title : str, optional
         Say here if the data are idealised.
     caption : str, optional
@@ -78,9 +79,10 @@ def plot_calibration(
     Raises
     ------
     InputError
-        If ``found`` is no such result, has no such depth range, or a caption is given with ``ax``.
+        If ``found`` is no such result, has no such depth range, a caption is given with ``ax`` or
+        ``figure``, or both of these are.
     """
-    refuse_caption(ax, caption)
+    refuse_caption(ax, caption, figure)
     missing = [name for name in _NEEDED if name not in found]
     if missing:
         raise InputError(
@@ -99,34 +101,28 @@ def plot_calibration(
         return ax
     pit = found["pit"].values
     pit = pit[np.isfinite(pit)]
-    with style():
-        heading = title or "Calibration of intervals on held-out profiles"
-        figure = new_figure(3.2, heading, width=WIDTH)
-        left, right = figure.subplots(1, 2)
+    heading = title or "Calibration of intervals on held-out profiles"
+    with sheet(figure, _HEIGHT, heading, caption, small=False) as on:
+        left, right = on.figure.subplots(1, 2)
         _coverage(left, one)
         left.set_title("(a) coverage", loc="left")
         _histogram(right, pit)
         right.set_title("(b) place in the distribution", loc="left")
         chosen = "" if depth_range == "all" else f" of {depth_range}"
-        add_caption(
-            figure,
-            sentences(
-                (
-                    f"(a) Share of {int(one['n'])} held-out samples{chosen} that lie in central "
-                    "intervals of each level, with 90 % intervals from resampling blocks; dashed: "
-                    "as promised. Intervals of the modelled mean hold no noise of observations and "
-                    "are not meant to hold them",
-                    f"(b) Probability of an observation up to the one made (PIT), {pit.size} "
-                    "samples of all depths; even, as dashed, where the distribution is right, high "
-                    "at both ends where it is too narrow, high in the middle where too wide",
-                    f"Source: {shortened(found.attrs['source'])}"
-                    if "source" in found.attrs
-                    else None,
-                    caption,
-                )
-            ),
+        on.describe(
+            (
+                f"(a) Share of {int(one['n'])} held-out samples{chosen} that lie in central "
+                "intervals of each level, with 90 % intervals from resampling blocks; dashed: "
+                "as promised. Intervals of the modelled mean hold no noise of observations and "
+                "are not meant to hold them",
+                f"(b) Probability of an observation up to the one made (PIT), {pit.size} "
+                "samples of all depths; even, as dashed, where the distribution is right, high "
+                "at both ends where it is too narrow, high in the middle where too wide",
+                f"Source: {shortened(found.attrs['source'])}" if "source" in found.attrs else None,
+                caption,
+            )
         )
-    return figure
+    return on.root
 
 
 def _coverage(ax: Axes, one: xr.Dataset) -> None:

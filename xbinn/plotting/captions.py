@@ -8,7 +8,7 @@ from typing import Any, Final
 import matplotlib.pyplot as plt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 from matplotlib.transforms import ScaledTranslation
@@ -206,14 +206,21 @@ def sentences(parts: Iterable[str | None]) -> str:
     return " ".join(part if part[-1] in ".!?" else f"{part}." for part in found)
 
 
-def refuse_caption(ax: Axes | None, caption: str | None) -> None:
-    """Raise if a caption is asked for that one of several axes cannot hold.
+def refuse_caption(
+    ax: Axes | None, caption: str | None, figure: Figure | SubFigure | None = None
+) -> None:
+    """Raise if ``ax`` comes with a caption, which it cannot hold, or with a figure.
 
     Raises
     ------
     InputError
         If both are given.
     """
+    if ax is not None and figure is not None:
+        raise InputError(
+            "ax takes one panel and figure takes all of them: give one of the two, and leave the "
+            "other out"
+        )
     if ax is not None and caption is not None:
         raise InputError(
             "a caption belongs to a whole figure and ax is part of one: leave caption out and call "

@@ -8,7 +8,7 @@ from typing import Any, Final, overload
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -18,17 +18,9 @@ from xbinn.labels.profiles import standardise_profiles
 from xbinn.labels.samples import to_samples
 from xbinn.labels.sites import at_cells
 from xbinn.labels.space import nearest_cells, spatial_dims
-from xbinn.plotting.captions import (
-    WIDTH,
-    add_caption,
-    add_legend,
-    new_figure,
-    pretty_units,
-    refuse_caption,
-    sentences,
-    style,
-)
+from xbinn.plotting.captions import pretty_units, refuse_caption
 from xbinn.plotting.colours import BLUE
+from xbinn.plotting.sheets import sheet
 from xbinn.variables import DEPTH, PROFILE
 
 _UNITS: Final = pretty_units("kg m-3")
@@ -60,8 +52,9 @@ def plot_profiles(
     profiles: xr.Dataset,
     out: xr.Dataset,
     *,
-    ax: None = None,
     most: int = 6,
+    ax: None = None,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Figure: ...
@@ -70,8 +63,9 @@ def plot_profiles(
     profiles: xr.Dataset,
     out: xr.Dataset,
     *,
-    ax: Axes,
     most: int = 6,
+    ax: Axes,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Axes: ...
@@ -79,8 +73,9 @@ def plot_profiles(
     profiles: xr.Dataset,
     out: xr.Dataset,
     *,
-    ax: Axes | None = None,
     most: int = 6,
+    ax: Axes | None = None,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Figure | Axes:
@@ -95,10 +90,13 @@ def plot_profiles(
         ``quantiles=(0.05, 0.25, 0.5, 0.75, 0.95)``, there is a band for each pair. Intervals of
         observations are drawn where they are there, else those of the modelled mean. Where it is
         chunked, the cells of the profiles are computed.
-    ax : Axes, optional
-        Where to draw a single profile. By default a new figure.
     most : int
         Profiles to draw, the first ones that lie in a cell with results.
+    ax : Axes, optional
+        Where to draw a single profile.
+    figure : Figure or SubFigure, optional
+        Where to draw all panels, with constrained layout; letters grow with its size, and there is
+        no caption. By default a new figure.
     title : str, optional
         Say here if the data are idealised.
     caption : str, optional
@@ -107,17 +105,18 @@ def plot_profiles(
     Returns
     -------
     Figure or Axes
-        The new figure, a panel for each profile, or ``ax`` where it was given.
+        The figure, a panel for each profile, or ``ax`` where it was given.
 
     Raises
     ------
     InputError
         If ``out`` has no SOC in all layers, no profile lies in a cell with results, ``most`` is
-        below 1, or ``ax`` is given with several profiles or with a caption.
+        below 1, ``ax`` is given with several profiles, a caption is given with ``ax`` or
+        ``figure``, or both of these are.
     ProfileError
         If profiles cannot be used.
     """
-    refuse_caption(ax, caption)
+    refuse_caption(ax, caption, figure)
     if most < 1:
         raise InputError(f"most={most} leaves nothing to draw: give 1 or more")
     placed = standardise_profiles(profiles)
@@ -141,10 +140,9 @@ def plot_profiles(
         return ax
     columns = min(_COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
-    with style(small=True):
-        heading = title or "Soil organic carbon by depth, observed and modelled"
-        figure = new_figure(0.7 + rows * _ROW, heading, width=WIDTH)
-        grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    heading = title or "Soil organic carbon by depth, observed and modelled"
+    with sheet(figure, 0.7 + rows * _ROW, heading, caption) as on:
+        grid = on.figure.subplots(rows, columns, sharey=True, squeeze=False)
         for spare in grid.flat[len(panels) :]:
             spare.remove()
         for letter, panel, one in zip(ascii_lowercase, grid.flat, panels, strict=False):
@@ -152,9 +150,9 @@ def plot_profiles(
             panel.set_title(f"({letter}) {_where(placed, one[1])}", loc="left")
         for panel in grid[:, 1:].flat:
             panel.set_ylabel("")
-        add_legend(figure, _legend(modelled), columns=2 + len(modelled.bands))
-        add_caption(figure, sentences((*_describe(modelled, len(panels), placed), caption)))
-    return figure
+        on.legend(_legend(modelled), columns=2 + len(modelled.bands))
+        on.describe((*_describe(modelled, len(panels), placed), caption))
+    return on.root
 
 
 def _modelled_at(

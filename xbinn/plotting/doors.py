@@ -31,22 +31,22 @@ class DatasetPlots:
         self,
         name: str,
         *,
-        ax: Axes | None = None,
-        title: str | None = None,
-        caption: str | None = None,
         cmap: str | None = None,
         limits: tuple[float, float] | None = None,
         log: bool | None = None,
+        ax: Axes | None = None,
+        title: str | None = None,
+        caption: str | None = None,
     ) -> Figure | Axes:
         """Map the field of this name, see `xbinn.plotting.plot_map`."""
         return plot_map(
             self._obj[name],
-            ax=ax,
-            title=title,
-            caption=caption,
             cmap=cmap,
             limits=limits,
             log=log,
+            ax=ax,
+            title=title,
+            caption=caption,
         )
 
     def processes(
@@ -82,13 +82,16 @@ class DatasetPlots:
         self,
         profiles: xr.Dataset,
         *,
-        ax: Axes | None = None,
         most: int = 6,
+        ax: Axes | None = None,
+        figure: Figure | SubFigure | None = None,
         title: str | None = None,
         caption: str | None = None,
     ) -> Figure | Axes:
         """Draw profiles by depth over what is modelled, see `xbinn.plotting.plot_profiles`."""
-        return plot_profiles(profiles, self._obj, ax=ax, most=most, title=title, caption=caption)
+        return plot_profiles(
+            profiles, self._obj, most=most, ax=ax, figure=figure, title=title, caption=caption
+        )
 
     def posteriors(
         self,
@@ -96,23 +99,31 @@ class DatasetPlots:
         prior: Prior,
         parameter: str | None = None,
         ax: Axes | None = None,
+        figure: Figure | SubFigure | None = None,
         title: str | None = None,
         caption: str | None = None,
     ) -> Figure | Axes:
         """Draw posteriors over priors at one place, see `xbinn.plotting.plot_posteriors`."""
         return plot_posteriors(
-            self._obj, prior=prior, parameter=parameter, ax=ax, title=title, caption=caption
+            self._obj,
+            prior=prior,
+            parameter=parameter,
+            ax=ax,
+            figure=figure,
+            title=title,
+            caption=caption,
         )
 
     def elasticities(
         self,
         *,
         ax: Axes | None = None,
+        figure: Figure | SubFigure | None = None,
         title: str | None = None,
         caption: str | None = None,
     ) -> Figure | Axes:
         """Draw elasticities by depth, see `xbinn.plotting.plot_elasticities`."""
-        return plot_elasticities(self._obj, ax=ax, title=title, caption=caption)
+        return plot_elasticities(self._obj, ax=ax, figure=figure, title=title, caption=caption)
 
 
 class ModelPlots:

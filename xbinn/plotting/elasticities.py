@@ -6,21 +6,14 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from xbinn.constants import INTERFACE_DEPTH
 from xbinn.errors import InputError
 from xbinn.parameters import PARAMETERS
-from xbinn.plotting.captions import (
-    WIDTH,
-    add_caption,
-    new_figure,
-    refuse_caption,
-    sentences,
-    shortened,
-    style,
-)
+from xbinn.plotting.captions import refuse_caption, shortened
 from xbinn.plotting.colours import BLUE
+from xbinn.plotting.sheets import sheet
 from xbinn.variables import DEPTH
 
 _BY_DEPTH: Final = "soc_elasticity"
@@ -28,6 +21,8 @@ _OF_STOCK: Final = "elasticity"
 _GROUPS: Final = ("I", "A", "K", "xi", "V")
 """Processes from the input of carbon to where it ends."""
 _GREEK: Final = {"xi": "ξ"}
+_HEIGHT: Final = 4.1
+"""Without the caption (inch)."""
 _RANGE: Final = (0.05, 0.95)
 _SPAN: Final = 98.0
 """Percentile of absolute values at which colours end."""
@@ -40,6 +35,7 @@ def plot_elasticities(
     found: xr.Dataset,
     *,
     ax: None = None,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Figure: ...
@@ -48,6 +44,7 @@ def plot_elasticities(
     found: xr.Dataset,
     *,
     ax: Axes,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Axes: ...
@@ -55,6 +52,7 @@ def plot_elasticities(
     found: xr.Dataset,
     *,
     ax: Axes | None = None,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Figure | Axes:
@@ -65,7 +63,10 @@ def plot_elasticities(
     found : Dataset
         From `xbinn.elasticities` with ``by_depth=True``. Of several cells the median is drawn.
     ax : Axes, optional
-        Where to draw the panel by depth alone. By default a new figure.
+        Where to draw the panel by depth alone.
+    figure : Figure or SubFigure, optional
+        Where to draw all panels, with constrained layout; letters grow with its size, and there is
+        no caption. By default a new figure.
     title : str, optional
         Say here if the data are idealised.
     caption : str, optional
@@ -79,9 +80,10 @@ def plot_elasticities(
     Raises
     ------
     InputError
-        If elasticities by depth are missing, no cell has any, or a caption is given with ``ax``.
+        If elasticities by depth are missing, no cell has any, a caption is given with ``ax`` or
+        ``figure``, or both of these are.
     """
-    refuse_caption(ax, caption)
+    refuse_caption(ax, caption, figure)
     missing = [name for name in (_BY_DEPTH, _OF_STOCK) if name not in found]
     if missing:
         raise InputError(
@@ -105,39 +107,31 @@ def plot_elasticities(
         ax.set_title(title or "")
         return ax
     cells = int(there.sum())
-    with style(small=True):
-        heading = title or "What soil organic carbon depends on"
-        figure = new_figure(4.1, heading, width=WIDTH)
-        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2.2, 1.0))
+    heading = title or "What soil organic carbon depends on"
+    with sheet(figure, _HEIGHT, heading, caption) as on:
+        left, right = on.figure.subplots(1, 2, sharey=True, width_ratios=(2.2, 1.0))
         mesh = _by_depth(left, middle[order], names)
         left.set_title("(a) of SOC density, by depth", loc="left")
-        bar = figure.colorbar(mesh, ax=left, location="bottom", aspect=40)
+        bar = on.figure.colorbar(mesh, ax=left, location="bottom", aspect=40)
         bar.set_label("elasticity (dimensionless)")
         _of_stock(right, stock[order][:, there])
         right.set_title("(b) of the stock", loc="left")
         several = f"; median of {cells} cells" if cells > 1 else ""
-        add_caption(
-            figure,
-            sentences(
-                (
-                    "Elasticity: per cent of change of soil organic carbon (SOC) for one per cent "
-                    f"of a parameter{several}. (a) Of SOC density in each layer; layers are drawn "
-                    "equally wide, and named by the depth of their bottom",
-                    "(b) Of the stock of the column"
-                    + (
-                        f", with the range from 5 to 95 % of the {cells} cells" if cells > 1 else ""
-                    ),
-                    "Letters: the process that a parameter belongs to, I input allocation, A "
-                    "carbon transfer, K baseline decomposition, ξ environmental modifier, V "
-                    "vertical transport",
-                    f"Source: {shortened(found.attrs['source'])}"
-                    if "source" in found.attrs
-                    else None,
-                    caption,
-                )
-            ),
+        on.describe(
+            (
+                "Elasticity: per cent of change of soil organic carbon (SOC) for one per cent "
+                f"of a parameter{several}. (a) Of SOC density in each layer; layers are drawn "
+                "equally wide, and named by the depth of their bottom",
+                "(b) Of the stock of the column"
+                + (f", with the range from 5 to 95 % of the {cells} cells" if cells > 1 else ""),
+                "Letters: the process that a parameter belongs to, I input allocation, A "
+                "carbon transfer, K baseline decomposition, ξ environmental modifier, V "
+                "vertical transport",
+                f"Source: {shortened(found.attrs['source'])}" if "source" in found.attrs else None,
+                caption,
+            )
         )
-    return figure
+    return on.root
 
 
 def _over_cells(da: xr.DataArray, first: tuple[str, ...]) -> np.ndarray:

@@ -43,33 +43,33 @@ _WIDE: Final = 0.8
 def plot_map(
     da: xr.DataArray,
     *,
-    ax: None = None,
-    title: str | None = None,
-    caption: str | None = None,
     cmap: str | None = None,
     limits: tuple[float, float] | None = None,
     log: bool | None = None,
+    ax: None = None,
+    title: str | None = None,
+    caption: str | None = None,
 ) -> Figure: ...
 @overload
 def plot_map(
     da: xr.DataArray,
     *,
-    ax: Axes,
-    title: str | None = None,
-    caption: str | None = None,
     cmap: str | None = None,
     limits: tuple[float, float] | None = None,
     log: bool | None = None,
+    ax: Axes,
+    title: str | None = None,
+    caption: str | None = None,
 ) -> Axes: ...
 def plot_map(
     da: xr.DataArray,
     *,
-    ax: Axes | None = None,
-    title: str | None = None,
-    caption: str | None = None,
     cmap: str | None = None,
     limits: tuple[float, float] | None = None,
     log: bool | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
+    caption: str | None = None,
 ) -> Figure | Axes:
     """Map one field; the map ends where its values end.
 
@@ -78,12 +78,6 @@ def plot_map(
     da : DataArray
         Field on (lat, lon), projected (y, x) with a CRS, or a list of cells, with units. Where it
         is chunked it is computed.
-    ax : Axes, optional
-        Where to draw; a map of cartopy may have any projection. By default a new figure.
-    title : str, optional
-        By default the field's long name. Say here if the data are idealised.
-    caption : str, optional
-        Where data and model come from; it follows the description of the map below the figure.
     cmap : str, optional
         Colour map of matplotlib. By default viridis, or blue to red about zero where the values
         have both signs.
@@ -91,6 +85,12 @@ def plot_map(
         Ends of the colours, in the units of ``da``. By default the 2nd and 98th percentile.
     log : bool, optional
         Logarithmic colours; by default where the limits are more than two decades apart.
+    ax : Axes, optional
+        Where to draw; a map of cartopy may have any projection. By default a new figure.
+    title : str, optional
+        By default the field's long name. Say here if the data are idealised.
+    caption : str, optional
+        Where data and model come from; it follows the description of the map below the figure.
 
     Returns
     -------

@@ -30,7 +30,7 @@ _TICKS: Final = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 5
 
 
 def plot_class_agreement(
-    agreement: xr.Dataset,
+    found: xr.Dataset,
     *,
     figure: Figure | SubFigure | None = None,
     title: str | None = None,
@@ -40,7 +40,7 @@ def plot_class_agreement(
 
     Parameters
     ----------
-    agreement : Dataset
+    found : Dataset
         From `xbinn.science.compare`.
     figure : Figure or SubFigure, optional
         Where to draw, with constrained layout; letters grow with its size, and there is no
@@ -55,31 +55,31 @@ def plot_class_agreement(
     InputError
         If it is no such Dataset, or a caption is given with ``figure``.
     """
-    _check(agreement, ("correlation", "bias", "rmse", "standard_deviation"))
-    dims = [str(d) for d in agreement["correlation"].dims if d != QUANTITY]
+    _check(found, ("correlation", "bias", "rmse", "standard_deviation"))
+    dims = [str(d) for d in found["correlation"].dims if d != QUANTITY]
     by = dims[0] if dims else "cells"
     if not dims:
-        agreement = agreement.expand_dims({by: [ALL]})
-    agreement = agreement.transpose(QUANTITY, by, ...)
-    spread = agreement["standard_deviation"].sel(model=METHODS[1], drop=True).isel({by: 0})
+        found = found.expand_dims({by: [ALL]})
+    found = found.transpose(QUANTITY, by, ...)
+    spread = found["standard_deviation"].sel(model=METHODS[1], drop=True).isel({by: 0})
     panels: list[tuple[str, xr.DataArray, str, Normalize]] = [
-        ("correlation", agreement["correlation"], "RdBu", Normalize(-1.0, 1.0)),
-        ("bias / s.d.", agreement["bias"] / spread, "PuOr", Normalize(-2.0, 2.0)),
-        ("RMSE / s.d.", agreement["rmse"] / spread, "Purples", Normalize(0.0, 2.5)),
+        ("correlation", found["correlation"], "RdBu", Normalize(-1.0, 1.0)),
+        ("bias / s.d.", found["bias"] / spread, "PuOr", Normalize(-2.0, 2.0)),
+        ("RMSE / s.d.", found["rmse"] / spread, "Purples", Normalize(0.0, 2.5)),
     ]
-    labels = [str(label).replace("_", " ") for label in agreement[by].values]
+    labels = [str(label).replace("_", " ") for label in found[by].values]
     long = len(labels) > 1 and max(map(len, labels)) > _SHORT
-    counts = agreement["n"].max(QUANTITY).values
-    height = 0.7 + _ROW * agreement.sizes[QUANTITY]
+    counts = found["n"].max(QUANTITY).values
+    height = 0.7 + _ROW * found.sizes[QUANTITY]
     with sheet(figure, height, title or "BINN against PRODA", caption) as on:
         axes = on.figure.subplots(1, len(panels), sharey=True)
         for ax, (what, values, cmap, norm) in zip(axes, panels, strict=True):
             _heat(ax, values.values, cmap, norm)
-            _line_between(ax, agreement, np.arange(agreement.sizes[QUANTITY]))
+            _line_between(ax, found, np.arange(found.sizes[QUANTITY]))
             ax.set_title(what)
             ax.set_xticks(range(len(labels)), labels, rotation=90 if long else 0)
             ax.xaxis.set_ticks_position("bottom")
-        axes[0].set_yticks(range(agreement.sizes[QUANTITY]), _quantities(agreement))
+        axes[0].set_yticks(range(found.sizes[QUANTITY]), _quantities(found))
         cells = ", ".join(f"{label} {n}" for label, n in zip(labels, counts, strict=True))
         on.describe(
             (

@@ -5,20 +5,13 @@ from typing import Final, overload
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from xbinn.errors import InputError
 from xbinn.parameters import PARAMETER_NAMES, PARAMETERS, Parameter, Prior, prior_bounds
-from xbinn.plotting.captions import (
-    WIDTH,
-    add_caption,
-    new_figure,
-    pretty_units,
-    refuse_caption,
-    sentences,
-    style,
-)
+from xbinn.plotting.captions import pretty_units, refuse_caption
 from xbinn.plotting.colours import BLUE, VERMILION
+from xbinn.plotting.sheets import sheet
 
 _BINS: Final = 25
 _ROWS: Final = 3
@@ -35,6 +28,7 @@ def plot_posteriors(
     prior: Prior,
     parameter: str | None = None,
     ax: None = None,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Figure: ...
@@ -45,6 +39,7 @@ def plot_posteriors(
     prior: Prior,
     parameter: str | None = None,
     ax: Axes,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Axes: ...
@@ -54,6 +49,7 @@ def plot_posteriors(
     prior: Prior,
     parameter: str | None = None,
     ax: Axes | None = None,
+    figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
 ) -> Figure | Axes:
@@ -69,7 +65,10 @@ def plot_posteriors(
     parameter : str, optional
         Only this one.
     ax : Axes, optional
-        Where to draw a single parameter. By default a new figure.
+        Where to draw a single parameter.
+    figure : Figure or SubFigure, optional
+        Where to draw all panels, with constrained layout; letters grow with its size, and there is
+        no caption. By default a new figure.
     title : str, optional
         Say here which place it is, and if the data are idealised.
     caption : str, optional
@@ -78,17 +77,17 @@ def plot_posteriors(
     Returns
     -------
     Figure or Axes
-        The new figure, a panel for each parameter, or ``ax`` where it was given.
+        The figure, a panel for each parameter, or ``ax`` where it was given.
 
     Raises
     ------
     InputError
-        If there are no samples of parameters, they are of several places, or ``ax`` is given
-        without ``parameter`` or with a caption.
+        If there are no samples of parameters, they are of several places, ``ax`` is given without
+        ``parameter``, a caption is given with ``ax`` or ``figure``, or both of these are.
     ParameterError
         If the prior is not known.
     """
-    refuse_caption(ax, caption)
+    refuse_caption(ax, caption, figure)
     bounds = dict(zip(PARAMETER_NAMES, prior_bounds(prior), strict=True))
     names = _chosen(parameter, ax)
     samples = {name: _samples(drawn, name) for name in names}
@@ -100,10 +99,9 @@ def plot_posteriors(
         return ax
     rows = min(_ROWS, len(names))
     columns = -(-len(names) // rows)
-    with style(small=True):
-        heading = title or "Posteriors of the parameters, over their priors"
-        figure = new_figure(0.5 + rows * _ROW, heading, width=WIDTH)
-        grid = figure.subplots(rows, columns, squeeze=False)
+    heading = title or "Posteriors of the parameters, over their priors"
+    with sheet(figure, 0.5 + rows * _ROW, heading, caption) as on:
+        grid = on.figure.subplots(rows, columns, squeeze=False)
         for spare in grid.flat[len(names) :]:
             spare.remove()
         for panel, name in zip(grid.flat, names, strict=False):
@@ -114,20 +112,17 @@ def plot_posteriors(
             for text, side in zip(panel.get_xticklabels(), ("left", "right"), strict=True):
                 text.set_horizontalalignment(side)
         count = next(iter(samples.values())).size
-        add_caption(
-            figure,
-            sentences(
-                (
-                    f"Blue: {count} samples of the posterior of each parameter, over the range of "
-                    f"its prior {prior}, as density relative to the prior; dashed: the prior, "
-                    "uniform. A posterior that looks like its prior was told nothing by the data",
-                    "Triangle: the value of CLM5, where it has one in the range. Each panel is as "
-                    "high as its posterior; parameters without a unit are dimensionless",
-                    caption,
-                )
-            ),
+        on.describe(
+            (
+                f"Blue: {count} samples of the posterior of each parameter, over the range of "
+                f"its prior {prior}, as density relative to the prior; dashed: the prior, "
+                "uniform. A posterior that looks like its prior was told nothing by the data",
+                "Triangle: the value of CLM5, where it has one in the range. Each panel is as "
+                "high as its posterior; parameters without a unit are dimensionless",
+                caption,
+            )
         )
-    return figure
+    return on.root
 
 
 def _chosen(parameter: str | None, ax: Axes | None) -> tuple[str, ...]:

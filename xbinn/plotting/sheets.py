@@ -1,18 +1,27 @@
 """What several panels are drawn on: a figure of its own, or one that the caller gives."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure, SubFigure
 
 from xbinn.errors import InputError
-from xbinn.plotting.captions import WIDTH, add_caption, new_figure, sentences, style, wrap
+from xbinn.plotting.captions import (
+    WIDTH,
+    add_caption,
+    add_legend,
+    new_figure,
+    sentences,
+    style,
+    wrap,
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,19 @@ class Sheet:
     def root(self) -> Figure:
         """The whole figure."""
         return self.figure if isinstance(self.figure, Figure) else self.figure.get_figure(root=True)
+
+    def legend(self, handles: Sequence[Artist], *, columns: int) -> None:
+        """Put a legend above the panels of a figure of its own, else below them."""
+        if isinstance(self.figure, Figure) and self.own:
+            add_legend(self.figure, handles, columns=columns)
+            return
+        room = self.figure.bbox.width / self.root.dpi / (self.scale * WIDTH)
+        self.figure.legend(
+            handles=list(handles),
+            ncols=max(1, min(columns, int(columns * room + 0.1))),
+            loc="outside lower center",
+            frameon=False,
+        )
 
     def describe(self, parts: Iterable[str | None]) -> None:
         """Put the caption below a figure of its own."""
