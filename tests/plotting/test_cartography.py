@@ -5,9 +5,11 @@ from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pyproj
 import pytest
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 
 pytest.importorskip("cartopy")
 
@@ -121,6 +123,28 @@ def test_a_projected_grid_has_its_coastlines_too():
     assert "4000" in ticks  # km
 
 
+@pytest.mark.usefixtures("coast")
+def test_plain_axes_have_coastlines_in_their_coordinates(earthly):
+    ax = plot_map(earthly, ax=plt.subplots()[1])
+    assert not isinstance(ax, GeoAxes)
+    (lines,) = [c for c in ax.collections if isinstance(c, LineCollection)]
+    drawn = np.concatenate(lines.get_segments())
+    # Of the square, what crosses the map.
+    assert drawn[:, 1] == pytest.approx(60.0)
+    west, east = ax.get_xlim()
+    assert drawn[:, 0].min() == pytest.approx(west)
+    assert drawn[:, 0].max() == pytest.approx(east)
+
+    grid = small_grid((8, 8), crs="EPSG:3035")["elevation"]
+    for name in ("y", "x"):
+        del grid[name].attrs["provenance"]
+    ax = plot_map(grid.assign_attrs(provenance=""), ax=plt.subplots()[1])
+    (lines,) = [c for c in ax.collections if isinstance(c, LineCollection)]
+    x, y = np.concatenate(lines.get_segments()).T
+    back = pyproj.Transformer.from_crs("EPSG:3035", "EPSG:4326", always_xy=True)
+    assert back.transform(x, y)[1] == pytest.approx(60.0, abs=0.05)
+
+
 def test_without_installed_data_there_are_no_coastlines(earthly):
     figure = plot_map(earthly)
     figure.canvas.draw()
@@ -148,10 +172,10 @@ def test_the_finest_coastlines_that_suit_are_taken(tmp_path, monkeypatch):
     assert found(-180.0, 180.0, -60.0, 80.0) == "110m"
     assert found(-125.0, -66.0, 24.0, 50.0) == "50m"
     assert found(5.0, 15.0, 45.0, 50.0) == "10m"
-    laea = cartography.pyproj.CRS("EPSG:3035")
+    laea = pyproj.CRS("EPSG:3035")
     assert found(4.0e6, 4.5e6, 3.0e6, 3.5e6, crs=laea) == "10m"
     assert found(2.0e6, 7.0e6, 1.0e6, 5.5e6, crs=laea) == "50m"
-    turned = cartography.pyproj.CRS.from_cf(
+    turned = pyproj.CRS.from_cf(
         {
             "grid_mapping_name": "rotated_latitude_longitude",
             "grid_north_pole_latitude": 39.25,

@@ -31,6 +31,7 @@ def axes(request, monkeypatch) -> None:
         monkeypatch.setattr(geometry, "cartography", None)
     else:
         pytest.importorskip("cartopy")
+        monkeypatch.setattr(geometry.cartography, "_installed", lambda resolution: None)
 
 
 @pytest.fixture

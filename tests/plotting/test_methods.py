@@ -34,6 +34,21 @@ def test_agreement_has_a_row_for_each_quantity_and_a_column_for_each_class(maps,
     assert "Idealised continent." in " ".join(figure.get_supxlabel().split())
 
 
+def test_classes_with_most_cells_are_shown_in_their_order(maps):
+    found = compare(*maps[:2], by="cover")
+    assert found.sizes["cover"] > 3
+    figure = plot_class_agreement(found, most=3)
+    shown = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    cells = found["n"].max("quantity").to_series()
+    assert set(shown) == {str(name).replace("_", " ") for name in cells.nlargest(3).index}
+    names = [str(name).replace("_", " ") for name in found["cover"].values]
+    assert shown == [name for name in names if name in shown]
+    caption = " ".join(figure.get_supxlabel().split())
+    assert f"the 3 of {found.sizes['cover']} with most" in caption
+    with pytest.raises(InputError, match="most=0 leaves nothing to draw"):
+        plot_class_agreement(found, most=0)
+
+
 @pytest.mark.filterwarnings("error:constrained_layout not applied")
 def test_nearness_counts_who_is_nearer(maps):
     found = compare_with_truth(*maps, block_size=10.0)

@@ -143,3 +143,45 @@ def test_a_legend_below_the_panels_fits_a_narrow_figure(several):
     assert box.x0 >= 0.0
     assert box.x1 <= narrow.bbox.width
     assert box.y1 <= min(ax.get_tightbbox().y0 for ax in narrow.axes) + 1.0
+
+
+@pytest.mark.filterwarnings("error:constrained_layout not applied")
+def test_fewer_panels_stand_side_by_side_in_a_column_of_a_page(several, sampled, history):
+    def columns(draw, height: float) -> int:
+        figure = plt.figure(figsize=(3.5, height), layout="constrained")
+        draw(figure=figure)
+        figure.canvas.draw()
+        places = (ax.get_subplotspec() for ax in figure.axes)
+        return max(place.colspan.stop for place in places if place is not None)
+
+    assert columns(several["posteriors"], 9.0) == 3
+    assert columns(several["profiles"], 9.0) == 1
+    assert columns(several["calibration"], 7.0) == 1
+    assert columns(partial(plot_training, history), 5.0) == 1
+    assert columns(partial(plot_uncertainty, sampled), 7.0) == 1
+    assert columns(partial(plot_training, history), 2.5) == 1
+
+
+def test_maps_stand_as_they_are_largest(processes):
+    wide, high = (
+        plt.figure(figsize=size, layout="constrained") for size in ((13.3, 6.5), (7.2, 16.0))
+    )
+    for figure, columns in ((wide, 4), (high, 2)):
+        plot_processes(processes, figure=figure)
+        assert figure.axes[0].get_subplotspec().get_gridspec().ncols == columns
+
+
+def test_a_long_title_is_broken_in_a_narrow_figure(history):
+    narrow = plt.figure(figsize=(3.5, 3.0), layout="constrained")
+    plot_training(
+        history, figure=narrow, title="A title that is longer than one column of a page is wide"
+    )
+    assert narrow.get_suptitle().count("\n") == 1
+
+
+def test_a_legend_stands_above_the_lines(history):
+    ax = plot_training(history).axes[0]
+    ax.figure.canvas.draw()
+    legend = ax.get_legend().get_window_extent()
+    tops = [ax.transData.transform((0.0, line.get_ydata().max()))[1] for line in ax.lines[:2]]
+    assert max(tops) < legend.y0

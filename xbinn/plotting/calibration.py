@@ -103,7 +103,8 @@ def plot_calibration(
     pit = pit[np.isfinite(pit)]
     heading = title or "Calibration of intervals on held-out profiles"
     with sheet(figure, _HEIGHT, heading, caption, small=False) as on:
-        left, right = on.figure.subplots(1, 2)
+        columns = on.columns(2)
+        left, right = on.figure.subplots(2 // columns, columns, squeeze=False).ravel()
         _coverage(left, one)
         left.set_title("(a) coverage", loc="left")
         _histogram(right, pit)

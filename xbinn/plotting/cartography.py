@@ -17,7 +17,8 @@ from cartopy.io.shapereader import Reader
 from cartopy.mpl.geoaxes import GeoAxes
 from cartopy.mpl.gridliner import Gridliner
 from matplotlib.axes import Axes
-from shapely.geometry import LinearRing
+from matplotlib.collections import LineCollection
+from shapely.geometry import LinearRing, box
 
 from xbinn.labels.neighbours import Floats
 
@@ -30,6 +31,8 @@ _FINENESS: Final = 2000.0
 _RESOLUTIONS: Final = ((15.0, ("10m", "50m", "110m")), (90.0, ("50m", "110m", "10m")))
 """By the degrees that a map spans at most: resolutions of coastlines, the first that is there."""
 _COARSEST: Final = ("110m", "50m", "10m")
+_INK, _LINE, _ORDER = "0.1", 0.5, 1.5
+"""Colour, width (point) and order of coastlines."""
 _GLOBAL: Final = 300.0
 """Degrees of longitude from which a map is one of the world."""
 
@@ -148,8 +151,25 @@ def _read(path: Path) -> tuple[Any, ...]:
     return tuple(Reader(path).geometries())
 
 
-def draw_coastlines(ax: Any, path: Path) -> None:
+def draw_coastlines(ax: Any, path: Path, crs: pyproj.CRS | None, extent: Extent) -> None:
     """Draw coastlines above the cells and below what is hatched."""
-    ax.add_geometries(
-        _read(path), crs=PlateCarree(), facecolor="none", edgecolor="0.1", lw=0.5, zorder=1.5
-    )
+    shapes, degrees = _read(path), PlateCarree()
+    if isinstance(ax, GeoAxes):
+        ax.add_geometries(
+            shapes, crs=degrees, facecolor="none", edgecolor=_INK, lw=_LINE, zorder=_ORDER
+        )
+        return
+    # Plain axes, whose coordinates are those of the cells.
+    plane = Plane(crs, extent)
+    west, east, south, north = extent
+    frame = box(west, south, east, north)
+    if crs is not None:
+        frame = degrees.project_geometry(frame, plane)
+    near = (shape for shape in shapes if shape.intersects(frame))
+    lines = [
+        np.asarray(part.coords)
+        for shape in near
+        for part in plane.project_geometry(shape, degrees).geoms
+    ]
+    drawn = LineCollection(lines, colors=_INK, linewidths=_LINE, zorder=_ORDER)
+    ax.add_collection(drawn, autolim=False)

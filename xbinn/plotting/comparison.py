@@ -68,6 +68,8 @@ def plot_comparison(
     width = WIDTH * max(columns, 2) / _COLUMNS
     heading = title or "BINN against PRODA"
     with sheet(figure, 0.4 + rows * _SIDE, heading, caption, width=width) as on:
+        columns = on.columns(columns)
+        rows = math.ceil(len(quantities) / columns)
         grid = on.figure.subplots(rows, columns, squeeze=False)
         for ax in grid.flat[len(quantities) :]:
             ax.remove()

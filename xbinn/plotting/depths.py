@@ -142,6 +142,8 @@ def plot_profiles(
     rows = math.ceil(len(panels) / columns)
     heading = title or "Soil organic carbon by depth, observed and modelled"
     with sheet(figure, 0.7 + rows * _ROW, heading, caption) as on:
+        columns = on.columns(columns)
+        rows = math.ceil(len(panels) / columns)
         grid = on.figure.subplots(rows, columns, sharey=True, squeeze=False)
         for spare in grid.flat[len(panels) :]:
             spare.remove()

@@ -1,6 +1,7 @@
 """What soil carbon depends on, parameter by parameter and layer by layer."""
 
-from typing import Any, Final, overload
+import math
+from typing import Any, Final, Literal, overload
 
 import numpy as np
 import xarray as xr
@@ -24,6 +25,10 @@ _GREEK: Final = {"xi": "ξ"}
 _HEIGHT: Final = 4.1
 """Without the caption (inch)."""
 _RANGE: Final = (0.05, 0.95)
+_TICK: Final = 0.3
+"""Room of a depth below the panel (inch)."""
+_SHARE: Final = 0.55
+"""Of the figure that panel (a) takes."""
 _SPAN: Final = 98.0
 """Percentile of absolute values at which colours end."""
 _FEWEST_CELLS: Final = 0.1
@@ -101,8 +106,8 @@ def plot_elasticities(
     order = _order(np.median(stock[:, there], axis=1))
     names = [PARAMETERS[i].name for i in order]
     if ax is not None:
-        mesh = _by_depth(ax, middle[order], names)
-        bar: Any = ax.figure.colorbar(mesh, ax=ax)
+        mesh, extend = _by_depth(ax, middle[order], names, ax.bbox.width / ax.figure.dpi)
+        bar: Any = ax.figure.colorbar(mesh, ax=ax, extend=extend)
         bar.set_label("elasticity (dimensionless)")
         ax.set_title(title or "")
         return ax
@@ -110,9 +115,9 @@ def plot_elasticities(
     heading = title or "What soil organic carbon depends on"
     with sheet(figure, _HEIGHT, heading, caption) as on:
         left, right = on.figure.subplots(1, 2, sharey=True, width_ratios=(2.2, 1.0))
-        mesh = _by_depth(left, middle[order], names)
+        mesh, extend = _by_depth(left, middle[order], names, _SHARE * on.width)
         left.set_title("(a) of SOC density, by depth", loc="left")
-        bar = on.figure.colorbar(mesh, ax=left, location="bottom", aspect=40)
+        bar = on.figure.colorbar(mesh, ax=left, location="bottom", aspect=40, extend=extend)
         bar.set_label("elasticity (dimensionless)")
         _of_stock(right, stock[order][:, there])
         right.set_title("(b) of the stock", loc="left")
@@ -121,7 +126,8 @@ def plot_elasticities(
             (
                 "Elasticity: per cent of change of soil organic carbon (SOC) for one per cent "
                 f"of a parameter{several}. (a) Of SOC density in each layer; layers are drawn "
-                "equally wide, and named by the depth of their bottom",
+                "equally wide, and named by the depth of their bottom"
+                + ("; arrows hold what lies beyond the colours" if extend == "both" else ""),
                 "(b) Of the stock of the column"
                 + (f", with the range from 5 to 95 % of the {cells} cells" if cells > 1 else ""),
                 "Letters: the process that a parameter belongs to, I input allocation, A "
@@ -149,7 +155,10 @@ def _order(stock: np.ndarray) -> list[int]:
     return sorted(range(len(PARAMETERS)), key=key)
 
 
-def _by_depth(ax: Axes, values: np.ndarray, names: list[str]) -> Any:
+def _by_depth(
+    ax: Axes, values: np.ndarray, names: list[str], width: float
+) -> tuple[Any, Literal["neither", "both"]]:
+    """Draw (parameter, layer) on axes of about this width [inch]; with the ends of the bar."""
     most = float(np.percentile(np.abs(values), _SPAN)) or 1.0
     rows, layers = values.shape
     mesh = ax.pcolormesh(
@@ -163,7 +172,7 @@ def _by_depth(ax: Axes, values: np.ndarray, names: list[str]) -> Any:
     groups = {p.name: _GREEK.get(p.group, p.group) for p in PARAMETERS}
     ax.set_yticks(np.arange(rows) + 0.5, [f"{name}  {groups[name]}" for name in names])
     ax.invert_yaxis()
-    step = 2 if layers > 10 else 1
+    step = math.ceil(_TICK * layers / width)
     ax.set_xticks(
         np.arange(layers)[::step] + 1.0, [f"{b:g}" for b in INTERFACE_DEPTH[:layers:step]]
     )
@@ -171,7 +180,7 @@ def _by_depth(ax: Axes, values: np.ndarray, names: list[str]) -> Any:
     for i in range(1, rows):
         if groups[names[i]] != groups[names[i - 1]]:
             ax.axhline(i, color="0.2", lw=0.7)
-    return mesh
+    return mesh, "both" if np.abs(values).max() > most else "neither"
 
 
 def _of_stock(ax: Axes, stock: np.ndarray) -> None:

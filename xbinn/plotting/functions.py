@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from xbinn.errors import InputError
 from xbinn.model import Model
 from xbinn.parameters import PARAMETER_NAMES, PARAMETERS
-from xbinn.plotting.captions import WIDTH, pretty_units, sentences, wrap
+from xbinn.plotting.captions import pretty_units, sentences, wrap
 from xbinn.plotting.colours import BLUE, VERMILION
 from xbinn.plotting.sheets import sheet
 from xbinn.science.functions import learnt_functions
@@ -80,11 +80,13 @@ def plot_functions(
     rows = math.ceil(len(shown) / columns)
     heading = title or f"{parameter}: {table.long_name}"
     with sheet(figure, 0.4 + rows * _ROW, heading, caption) as on:
+        columns = on.columns(columns)
+        rows = math.ceil(len(shown) / columns)
         panels = on.figure.subplots(rows, columns, sharey=True, squeeze=False)
         for ax, name in zip(panels.flat, shown, strict=False):
             _curve(ax, effects[name]) if name in numeric else _classes(ax, effects[name])
             x_units = f" ({pretty_units(numeric[name])})" if name in numeric else " (class)"
-            room = WIDTH / columns - 0.6
+            room = on.width / columns - 0.6
             ax.set_xlabel(wrap(name.replace("_", " ") + x_units, room, 7.0))
         for ax in panels.flat[len(shown) :]:
             ax.remove()

@@ -177,7 +177,7 @@ class Field:
         west, east, south, north = self.extent
         ax.set_facecolor(NO_VALUE)
         if (path := self.coastlines) is not None:
-            cartography.draw_coastlines(ax, path)
+            cartography.draw_coastlines(ax, path, self.crs, self.extent)
         if self._foreign(ax):
             cartography.dress(ax, self._source, self.crs, self.extent)
             return

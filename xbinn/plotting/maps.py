@@ -1,5 +1,6 @@
 """Maps of one field, and of the eight soil carbon processes side by side."""
 
+import math
 from string import ascii_lowercase
 from typing import Final, Literal, overload
 
@@ -33,6 +34,12 @@ _TALLEST: Final = 4.5
 """Height of a map (inch)."""
 _NARROWEST: Final = 4.0
 """Width of a figure (inch): a caption needs it."""
+_BESIDE: Final = {"right": 0.9, "bottom": 0.2}
+"""Width of what stands beside one of several maps: a bar with its label, latitudes (inch)."""
+_BELOW: Final = {"right": 0.35, "bottom": 1.35}
+"""Height of a title and of what is below (inch)."""
+_TITLE: Final = 0.4
+"""Height of the title of a figure (inch)."""
 _BAR_TICKS: Final = {"right": 5, "bottom": 3}
 _GREEK: Final = {"xi": "ξ"}
 _WIDE: Final = 0.8
@@ -194,15 +201,17 @@ def plot_processes(
         for name, field in zip(PROCESS_NAMES, fields, strict=True)
     ]
     shape = fields[0].height_by_width
-    columns = 2 if shape < _WIDE else 4
-    where: Literal["right", "bottom"] = "right" if columns == 2 else "bottom"
-    # Beside a map its bar with three lines of label and the latitudes; above it a title, and below
-    # it what is not beside it.
-    across = WIDTH / columns - (0.9 if where == "right" else 0.2)
-    height = across * shape + (0.35 if where == "right" else 1.35)
+    columns = _arrange(figure, shape)
+    where = _side_of_bar(columns)
+    height = _row_height(columns, shape)
     rows = -(-len(fields) // columns)
     heading = title or out.attrs.get("title")
-    with sheet(figure, rows * height + 0.4, heading, caption) as on:
+    with sheet(figure, rows * height + _TITLE, heading, caption) as on:
+        columns = on.columns(columns)
+        rows = -(-len(fields) // columns)
+        across = on.width / columns - _BESIDE[where]
+        if where == "right":  # bars below are as wide as there is room, whatever the height
+            across = min(across, ((on.height - _TITLE) / rows - _BELOW[where]) / shape)
         axes = new_axes(on.figure, fields, rows, columns, share=True).ravel()
         for i, variable in enumerate(PROCESSES):
             draw_panel(
@@ -230,6 +239,33 @@ def plot_processes(
             )
         )
     return on.root
+
+
+def _arrange(figure: Figure | SubFigure | None, shape: float) -> int:
+    """Choose two or four maps in a row, whichever are larger where the figure is given."""
+    if figure is None:
+        return 2 if shape < _WIDE else 4
+    dpi = figure.get_figure(root=True).dpi
+    wide, high = figure.bbox.width / dpi / WIDTH, figure.bbox.height / dpi
+
+    def width(columns: int) -> float:
+        rows, side = len(PROCESSES) // columns, _side_of_bar(columns)
+        printed = rows * _row_height(columns, shape)
+        scale = max(1.0, min(wide, math.sqrt(wide * high / printed)))
+        across = wide * WIDTH / columns - scale * _BESIDE[side]
+        return min(across, (high / rows - scale * _BELOW[side]) / shape)
+
+    return max((4, 2), key=width)
+
+
+def _side_of_bar(columns: int) -> Literal["right", "bottom"]:
+    return "right" if columns <= 2 else "bottom"
+
+
+def _row_height(columns: int, shape: float) -> float:
+    """Height of a map in print [inch], with a title and what is not beside it."""
+    side = _side_of_bar(columns)
+    return (WIDTH / columns - _BESIDE[side]) * shape + _BELOW[side]
 
 
 def draw_panel(

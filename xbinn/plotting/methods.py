@@ -1,5 +1,6 @@
 """Two methods in one look: agreement of their maps by class, and which is nearer to the truth."""
 
+import math
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -9,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from xbinn.errors import InputError
+from xbinn.plotting.captions import wrap
 from xbinn.plotting.colours import BLUE, NO_VALUE, VERMILION
 from xbinn.plotting.sheets import sheet
 from xbinn.science.agreement import ALL, METHODS, QUANTITY, TIE
@@ -24,14 +26,21 @@ _ROW: Final = 0.165
 _SHORT: Final = 3
 """Letters of a class that fit below a column."""
 _WIDTHS: Final = (2.2, 1.0)
-_NEAR: Final = 30.0
-"""Ratio of the ends of an axis up to which it has all of these ticks."""
-_TICKS: Final = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
+_X: Final = (
+    "RMSE over s.d. of the truth (dimensionless)",
+    "correlation with the truth (dimensionless)",
+)
+_PANELS: Final = 0.75
+"""Share of the width that is not names."""
+_STEPS: Final = ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+"""Within a decade: ticks, as many as there is room for."""
+_MOST_TICKS: Final = 8
 
 
 def plot_class_agreement(
     found: xr.Dataset,
     *,
+    most: int = 8,
     figure: Figure | SubFigure | None = None,
     title: str | None = None,
     caption: str | None = None,
@@ -42,6 +51,8 @@ def plot_class_agreement(
     ----------
     found : Dataset
         From `xbinn.science.compare`.
+    most : int
+        Columns, of the classes with most cells.
     figure : Figure or SubFigure, optional
         Where to draw, with constrained layout; letters grow with its size, and there is no
         caption. By default a new figure.
@@ -53,34 +64,39 @@ def plot_class_agreement(
     Raises
     ------
     InputError
-        If it is no such Dataset, or a caption is given with ``figure``.
+        If it is no such Dataset, ``most`` is below 1, or a caption is given with ``figure``.
     """
+    if most < 1:
+        raise InputError(f"most={most} leaves nothing to draw: give 1 or more")
     _check(found, ("correlation", "bias", "rmse", "standard_deviation"))
     dims = [str(d) for d in found["correlation"].dims if d != QUANTITY]
     by = dims[0] if dims else "cells"
     if not dims:
         found = found.expand_dims({by: [ALL]})
     found = found.transpose(QUANTITY, by, ...)
+    classes = found.sizes[by]
     spread = found["standard_deviation"].sel(model=METHODS[1], drop=True).isel({by: 0})
     panels: list[tuple[str, xr.DataArray, str, Normalize]] = [
         ("correlation", found["correlation"], "RdBu", Normalize(-1.0, 1.0)),
         ("bias / s.d.", found["bias"] / spread, "PuOr", Normalize(-2.0, 2.0)),
         ("RMSE / s.d.", found["rmse"] / spread, "Purples", Normalize(0.0, 2.5)),
     ]
-    labels = [str(label).replace("_", " ") for label in found[by].values]
-    long = len(labels) > 1 and max(map(len, labels)) > _SHORT
-    counts = found["n"].max(QUANTITY).values
     height = 0.7 + _ROW * found.sizes[QUANTITY]
     with sheet(figure, height, title or "BINN against PRODA", caption) as on:
+        counts = found["n"].max(QUANTITY).values
+        # In their order; all cells together are the first of them.
+        kept = np.sort(np.argsort(-counts, kind="stable")[: on.columns(most)])
+        labels = [str(label).replace("_", " ") for label in found[by].values[kept]]
+        long = len(labels) > 1 and max(map(len, labels)) > _SHORT
         axes = on.figure.subplots(1, len(panels), sharey=True)
         for ax, (what, values, cmap, norm) in zip(axes, panels, strict=True):
-            _heat(ax, values.values, cmap, norm)
+            _heat(ax, values.values[:, kept], cmap, norm)
             _line_between(ax, found, np.arange(found.sizes[QUANTITY]))
             ax.set_title(what)
             ax.set_xticks(range(len(labels)), labels, rotation=90 if long else 0)
             ax.xaxis.set_ticks_position("bottom")
         axes[0].set_yticks(range(found.sizes[QUANTITY]), _quantities(found))
-        cells = ", ".join(f"{label} {n}" for label, n in zip(labels, counts, strict=True))
+        cells = ", ".join(f"{label} {n}" for label, n in zip(labels, counts[kept], strict=True))
         on.describe(
             (
                 "Maps of BINN and PRODA against each other, cell by cell: correlation, mean of "
@@ -88,6 +104,7 @@ def plot_class_agreement(
                 "standard deviation of PRODA's map over all cells, all dimensionless; below "
                 "the line, processes",
                 f"Columns: {by.replace('_', ' ')}, with the number of cells ({cells})"
+                + (f", the {len(kept)} of {classes} with most" if len(kept) < classes else "")
                 if dims
                 else f"{counts[0]} cells",
                 "Grey: fewer than 3 cells, or a map that does not vary",
@@ -128,7 +145,8 @@ def plot_nearness(
     rows = np.arange(found.sizes[QUANTITY])
     height = 0.9 + _ROW * len(rows)
     with sheet(figure, height, title or "Which is nearer to the truth", caption) as on:
-        distance, likeness = on.figure.subplots(1, 2, sharey=True, width_ratios=_WIDTHS)
+        axes = on.figure.subplots(1, 2, sharey=True, width_ratios=_WIDTHS)
+        distance, likeness = axes
         for ax, name in ((distance, "relative_rmse"), (likeness, "correlation")):
             values = found[name].transpose("model", QUANTITY)
             ax.hlines(rows, values.min("model"), values.max("model"), color="0.8", lw=0.8, zorder=1)
@@ -151,17 +169,16 @@ def plot_nearness(
             _line_between(ax, found, rows)
         distance.axvline(1.0, color="0.2", lw=0.9, ls="--", zorder=2)
         distance.set_xscale("log")
-        low, high = distance.get_xlim()
-        near = high / low < _NEAR
-        distance.xaxis.set_major_locator(FixedLocator(_TICKS) if near else LogLocator(numticks=6))
+        distance.xaxis.set_major_locator(FixedLocator(_log_ticks(*distance.get_xlim())))
         distance.xaxis.set_minor_locator(NullLocator())
         distance.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        distance.set_xlabel("RMSE over s.d. of the truth (dimensionless)")
-        likeness.set_xlabel("correlation with the truth")
+        for ax, text, share in zip(axes, _X, _WIDTHS, strict=True):
+            ax.set_xlabel(wrap(text, _PANELS * on.width * share / sum(_WIDTHS), 7.0))
+        likeness.xaxis.set_major_locator(MaxNLocator(4))
         likeness.axvline(0.0, color="0.6", lw=0.6, zorder=2)
         distance.set_yticks(rows, _quantities(found))
         distance.set_ylim(len(rows) - 0.4, -0.6)
-        _legend(on.figure)
+        on.legend(_handles(), columns=len(METHODS))
         won = {name: int((nearer == name).sum()) for name in (*METHODS, TIE)}
         on.describe(
             (
@@ -175,6 +192,24 @@ def plot_nearness(
             )
         )
     return on.root
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Choose round numbers between the ends of a logarithmic axis.
+
+    Examples
+    --------
+    >>> _log_ticks(0.4, 3.5), _log_ticks(0.03, 7.0)
+    ([0.5, 0.7, 1.0, 1.5, 2.0, 3.0], [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0])
+    """
+    decades = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
+    ticks: list[float] = []
+    for steps in _STEPS:
+        every = [float(f"{step}e{decade}") for decade in decades for step in steps]
+        ticks = [tick for tick in every if low <= tick <= high]
+        if len(ticks) <= _MOST_TICKS:
+            break
+    return ticks[:: math.ceil(len(ticks) / _MOST_TICKS) or 1]
 
 
 def _check(found: xr.Dataset, needed: tuple[str, ...]) -> None:
@@ -231,9 +266,8 @@ def _short(value: float) -> str:
     return text.replace("-", "−")
 
 
-def _legend(figure: Figure | SubFigure) -> None:
-    handles = [
+def _handles() -> list[Line2D]:
+    return [
         Line2D([], [], ls="none", marker=mark, color=colour, ms=4.5, label=_NAMES[method])
         for method, (mark, colour) in _MARKS.items()
     ]
-    figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False)

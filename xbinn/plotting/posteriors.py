@@ -17,6 +17,8 @@ _BINS: Final = 25
 _ROWS: Final = 3
 _ROW: Final = 1.15
 """Height of a row of panels (inch)."""
+_APART: Final = 0.12
+"""Between panels, whose ends are labelled, as a share of their width."""
 _JOINT: Final = "parameter_samples"
 _TABLE: Final = {p.name: p for p in PARAMETERS}
 
@@ -101,7 +103,9 @@ def plot_posteriors(
     columns = -(-len(names) // rows)
     heading = title or "Posteriors of the parameters, over their priors"
     with sheet(figure, 0.5 + rows * _ROW, heading, caption) as on:
-        grid = on.figure.subplots(rows, columns, squeeze=False)
+        columns = on.columns(columns)
+        rows = -(-len(names) // columns)
+        grid = on.figure.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": _APART})
         for spare in grid.flat[len(names) :]:
             spare.remove()
         for panel, name in zip(grid.flat, names, strict=False):

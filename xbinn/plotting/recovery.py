@@ -67,6 +67,7 @@ def plot_recovery(
     columns, rows = _layout(len(unknown), _COLUMNS)
     heading = title or f"Recovered parameters: {case}"
     with sheet(figure, 0.6 + rows * _PARAMETER, heading, caption, width=_width(columns)) as on:
+        columns, rows = _layout(len(unknown), on.columns(columns))
         panels = _panels(on.figure, len(unknown), rows, columns)
         for ax, name in zip(panels, unknown, strict=True):
             _parameter(ax, one.sel(parameter=name), str(name))
@@ -110,6 +111,7 @@ def plot_recovered_processes(
     columns, rows = _layout(len(drawn), 4)
     heading = title or f"Recovered processes: {case}"
     with sheet(figure, 0.9 + rows * _PROCESS, heading, caption, width=_width(columns)) as on:
+        columns, rows = _layout(len(drawn), on.columns(columns))
         panels = _panels(on.figure, len(drawn), rows, columns)
         for ax, name in zip(panels, drawn, strict=True):
             _process(ax, one.sel(process=name))
@@ -195,7 +197,7 @@ def plot_spectrum(
             title="case: combinations constrained (effective rank)",
             loc="lower center",
             bbox_to_anchor=(0.5, 1.0),
-            ncols=2,
+            ncols=on.columns(2),
             fontsize="medium",
             frameon=False,
         )
@@ -234,10 +236,10 @@ def plot_loadings(
     """
     one = _case(found, case)
     one = one.isel(parameter=one["index"].notnull().values).dropna("mode", subset=["eigenvalue"])
-    shown = one.isel(mode=slice(_MODES))
     names = [str(n) for n in one["parameter"].values]
     heading = title or f"Combinations known: {case}"
     with sheet(figure, 2.0 + 0.17 * len(names), heading, caption) as on:
+        shown = one.isel(mode=slice(on.columns(_MODES)))
         left, right = on.figure.subplots(1, 2, sharey=True, width_ratios=(2.1, 1.0))
         mesh = left.pcolormesh(
             shown["mode"], np.arange(len(names)), shown["loading"], cmap="RdBu_r", vmin=-1, vmax=1
@@ -252,7 +254,8 @@ def plot_loadings(
                 )
             ],
         )
-        left.set_xlabel("combination: rank, and its information (per squared prior range)")
+        text = "combination: rank, and its information (per squared prior range)"
+        left.set_xlabel(wrap(text, 0.55 * on.width, 7.0))
         left.set_ylabel("parameter")
         left.invert_yaxis()
         bar: Any = on.figure.colorbar(mesh, ax=left, location="bottom", aspect=40)
@@ -265,7 +268,8 @@ def plot_loadings(
         for name, (label, colour, mark) in levels.items():
             right.plot(one[name], np.arange(len(names)), mark, color=colour, ms=4, label=label)
         right.axvline(PRIOR_DOMINATED, color="0.2", lw=0.9, ls="--")
-        right.set(xlim=(-0.03, 1.03), xlabel="identifiability index (dimensionless)")
+        right.set_xlim(-0.03, 1.03)
+        right.set_xlabel(wrap("identifiability index (dimensionless)", 0.28 * on.width, 7.0))
         right.grid(axis="y", color="0.9", lw=0.5)
         right.set_axisbelow(True)
         right.legend(
@@ -304,7 +308,7 @@ def _case(found: xr.Dataset, case: str) -> xr.Dataset:
 def _layout(n: int, most: int) -> tuple[int, int]:
     """Columns and rows of panels."""
     # Five or six in rows of three: nearly full.
-    columns = 3 if n in (5, 6) else min(most, n)
+    columns = min(3 if n in (5, 6) else n, most)
     return columns, math.ceil(n / columns)
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -23,32 +23,43 @@ from xbinn.plotting.captions import (
     wrap,
 )
 
+_SQUEEZE: Final = 0.1
+"""Share of a panel by which they may be narrower than in print."""
+
 
 @dataclass(frozen=True)
 class Sheet:
     """A figure to draw on.
 
     Sizes that panels reckon with are those of print; ``scale`` is how much larger letters are.
+    ``width`` and ``height`` are those of the figure, without a caption, and ``page`` the width that
+    its panels are made for [inch].
     """
 
     figure: Figure | SubFigure
     scale: float
     own: bool
+    width: float
+    height: float
+    page: float
 
     @property
     def root(self) -> Figure:
         """The whole figure."""
         return self.figure if isinstance(self.figure, Figure) else self.figure.get_figure(root=True)
 
+    def columns(self, most: int) -> int:
+        """Give the number of panels that stand side by side: fewer in a narrow figure."""
+        return max(1, min(most, int(most * self.width / self.page + _SQUEEZE)))
+
     def legend(self, handles: Sequence[Artist], *, columns: int) -> None:
         """Put a legend above the panels of a figure of its own, else below them."""
         if isinstance(self.figure, Figure) and self.own:
             add_legend(self.figure, handles, columns=columns)
             return
-        room = self.figure.bbox.width / self.root.dpi / (self.scale * WIDTH)
         self.figure.legend(
             handles=list(handles),
-            ncols=max(1, min(columns, int(columns * room + 0.1))),
+            ncols=self.columns(columns),
             loc="outside lower center",
             frameon=False,
         )
@@ -72,7 +83,8 @@ def sheet(
     """Open a figure, or take the one that was given; letters are set for as long as it is drawn on.
 
     In a figure that is given letters and lines grow with its size, so that on a slide it looks as
-    in print, and do not shrink below those of print; it has no caption.
+    in print, and do not shrink below those of print: in a narrow one fewer panels stand side by
+    side. It has no caption.
 
     Parameters
     ----------
@@ -96,7 +108,7 @@ def sheet(
     """
     if given is None:
         with style(small=small):
-            yield Sheet(new_figure(height, heading, width=width), 1.0, True)
+            yield Sheet(new_figure(height, heading, width=width), 1.0, True, width, height, width)
         return
     if caption is not None:
         raise InputError(
@@ -109,8 +121,8 @@ def sheet(
     with style(small=small, scale=scale):
         if heading:
             size = plt.rcParams["figure.titlesize"] / scale
-            given.suptitle(wrap(heading, 0.95 * width, size))
-        yield Sheet(given, scale, False)
+            given.suptitle(wrap(heading, 0.95 * wide * width / scale, size))
+        yield Sheet(given, scale, False, wide * width / scale, high * height / scale, page=width)
     _thicken(given, scale)
 
 

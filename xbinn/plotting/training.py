@@ -20,6 +20,8 @@ _GREEN: Final = "#009E73"
 _LOWEST_R2: Final = -0.5
 """A first epoch far below would leave no room for the others."""
 _HEIGHT: Final = 2.8
+_ROOM: Final = 0.5
+"""Of a legend over the lines, as a share of these."""
 
 
 def plot_training(
@@ -74,12 +76,14 @@ def plot_training(
     )
     heading = title or "Training of the network"
     with sheet(figure, _HEIGHT, heading, caption, small=False) as on:
-        axes = on.figure.subplots(1, 2 if validated else 1, sharex=True, squeeze=False).ravel()
+        panels = 2 if validated else 1
+        columns = on.columns(panels)
+        axes = on.figure.subplots(panels // columns, columns, sharex=True, squeeze=False).ravel()
         _losses(axes[0], history, validated)
         below = _scores(axes[1], history) if validated else False
         for ax in axes:
             _dress(ax, history["best_epoch"].values.tolist() if validated else [])
-            ax.legend(loc="best", edgecolor="none")
+            _explain(ax)
         on.describe(
             (
                 "(a) Loss by epoch. The training loss is the mean over batches while weights and "
@@ -134,6 +138,13 @@ def _scores(ax: Axes, history: xr.Dataset) -> bool:
     return below
 
 
+def _explain(ax: Axes) -> None:
+    """Put the legend above the lines."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(top=high + _ROOM * (high - low))
+    ax.legend(loc="upper right", frameon=False)
+
+
 def _dress(ax: Axes, best: list[int]) -> None:
     ax.set_xlabel("epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -143,6 +154,7 @@ def _dress(ax: Axes, best: list[int]) -> None:
         label = f"best epoch, {epoch}" if len(best) == 1 else "best epochs"
         ax.axvline(
             epoch,
+            ymax=1.0 / (1.0 + _ROOM),
             color="0.35",
             ls="--",
             lw=1.2,

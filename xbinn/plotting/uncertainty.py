@@ -90,7 +90,9 @@ def plot_uncertainty(
     across = min(WIDTH / 2 - _BAR, _TALLEST / shape)
     heading = title or labels[0][:1].upper() + labels[0][1:].rpartition(" (")[0]
     with sheet(figure, across * shape + 0.75, heading, caption) as on:
-        axes = new_axes(on.figure, fields, 1, 2)[0]
+        columns = on.columns(2)
+        across = min(on.width / columns - _BAR, _TALLEST / shape)
+        axes = new_axes(on.figure, fields, 2 // columns, columns).ravel()
         for ax, field, colour, label, head in zip(
             axes, fields, colours, labels, ("(a) mean", "(b) spread"), strict=True
         ):
@@ -99,7 +101,9 @@ def plot_uncertainty(
             if outside is not None:
                 outside.hatch(ax, _HATCH)
         # Both maps show the same cells; their latitudes stand once.
-        axes[1].set(xlim=axes[0].get_xlim(), ylim=axes[0].get_ylim(), ylabel="")
+        axes[1].set(xlim=axes[0].get_xlim(), ylim=axes[0].get_ylim())
+        if columns == 2:
+            axes[1].set_ylabel("")
         share = None
         if outside is not None:
             known = np.isfinite(outside.values)
