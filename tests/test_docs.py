@@ -32,6 +32,15 @@ PAGES = [
     if "_build" not in page.parts and BLOCK.search(page.read_text())
 ]
 
+WRITTEN = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *(page for page in EVERY if not {"_build", "generated"} & set(page.parts)),
+]
+NOT_RUN_PAGES = [page for page in WRITTEN if NOT_RUN.search(page.read_text())]
+FENCED = re.compile(r"^```(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^import [\w., ]+$|^from [\w.]+ import |\.binn\.\w+\(", re.MULTILINE)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
 
 @pytest.fixture
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -103,11 +112,59 @@ def test_the_diagram_shows_all_pools_and_transfers() -> None:
     assert drawn.count("marker-end") == len(TRANSFERS) + 2 + len(INPUT_POOLS)
 
 
-@pytest.mark.parametrize("page", ["slurm", "gpu", "published"])
-def test_blocks_that_cannot_run_here_are_python_and_said_not_to_run(page: str) -> None:
-    text = (ROOT / "docs" / "how-to" / f"{page}.md").read_text()
-    blocks = NOT_RUN.findall(text)
-    assert blocks
-    for block in blocks:
-        compile(block, page, "exec")
-    assert re.search(r"(None of|Nothing on) this page was run", text)
+@pytest.mark.parametrize("page", NOT_RUN_PAGES, ids=lambda page: page.stem)
+def test_blocks_that_cannot_run_here_are_python_and_said_not_to_run(page: Path) -> None:
+    text = page.read_text()
+    for block in NOT_RUN.findall(text):
+        compile(block, str(page), "exec")
+    assert re.search(r"(None of|Nothing on) this page was run|was not run here", text)
+
+
+def test_all_blocks_of_python_are_run_or_said_not_to_run() -> None:
+    assert {page.stem for page in NOT_RUN_PAGES} == {"gpu", "laptop", "published", "slurm"}
+    for page in WRITTEN:
+        text = page.read_text()
+        assert text.count("```{code-block} python") == len(NOT_RUN.findall(text)), page
+        # Python does not hide in a block of another kind.
+        for kind, block in FENCED.findall(text):
+            if kind in ("", "text", "console"):
+                assert not PYTHON.search(block), page
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_inside_lead_somewhere(page: Path) -> None:
+    """Sphinx looks after those of its own pages, and nobody after those of README.md."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for target in LINK.findall(text):
+        if re.match(r"[a-z]+:", target):  # https:, mailto:
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), target
+        assert there.is_relative_to(ROOT), target
+        if anchor:
+            assert anchor in anchors(there), f"{target}: one of {sorted(anchors(there))}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Of the headings of a page, as GitHub and MyST make them, and those that it names."""
+    text = page.read_text()
+    headings = re.findall(r"^#{1,3} (.+)$", text, re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.strip().replace(" ", "-") for heading in plain} | set(
+        re.findall(r"^\(([\w-]+)\)=$", text, re.MULTILINE)
+    )
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    found, new = set(), {ROOT / "docs" / "index.md"}
+    while new:
+        found |= new
+        new = {
+            linked
+            for page in new
+            for tree in re.findall(r"^```{toctree}\n(.*?)^```$", page.read_text(), re.M | re.S)
+            for entry in re.findall(r"^(?!:)(\S+)$", tree, re.MULTILINE)
+            for linked in page.parent.glob(f"{entry}.md")
+        } - found
+    assert found == {page for page in WRITTEN if page.is_relative_to(ROOT / "docs")}

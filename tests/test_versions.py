@@ -20,7 +20,7 @@ def test_all_that_xbinn_builds_on_is_shown():
     names = {line.partition(":")[0].lower() for line in lines}
     assert {Requirement(text).name.lower() for text in PROJECT["dependencies"]} <= names
     extras = PROJECT["optional-dependencies"]
-    for extra in ("plot", "maps", "fast", "report", "analysis", "clm5", "gpu"):
+    for extra in ("plot", "maps", "fast", "report", "clm5", "gpu"):
         needed = {Requirement(text).name.lower() for text in extras[extra]} - {"xbinn"}
         assert needed <= names
     assert not {"pytest", "sphinx", "ruff"} & names
