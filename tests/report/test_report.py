@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -264,7 +265,7 @@ def test_the_keyboard_alone_reaches_layers_cells_and_the_map(browser, page, out,
     opened.close()
 
 
-@pytest.mark.parametrize("width", [1400, 800, 390])
+@pytest.mark.parametrize("width", [1400, 820, 390])
 def test_a_page_is_as_wide_as_its_window(browser, page, width, tmp_path):
     opened = browser.open(page, width=width)
     report = Report(opened)
@@ -276,6 +277,44 @@ def test_a_page_is_as_wide_as_its_window(browser, page, width, tmp_path):
     opened.screenshot(tmp_path / "page.png")
     assert (tmp_path / "page.png").stat().st_size > 20_000
     assert report.get("said.text").startswith("<b>Cell")
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def many(out, model, tmp_path_factory) -> tuple[xr.Dataset, Path]:
+    """Results in over 20,000 cells, and their page."""
+    lat, lon = (np.linspace(*out[name].values[[0, -1]], 190) for name in ("lat", "lon"))
+    cells = out.sel(lat=lat, lon=lon, method="nearest").assign_coords(lat=lat, lon=lon)
+    path = tmp_path_factory.mktemp("many") / "many.html"
+    model.report(path, predictions=cells)
+    return cells, path
+
+
+@pytest.mark.parametrize("width", [1400, 820, 390])
+def test_20_000_cells_answer_keys_and_clicks_at_once(browser, many, width, tmp_path):
+    predictions, path = many
+    found = gather(predictions, None)
+    assert len(found.left) > 20_000
+    opened = browser.open(path, width=width)
+    report = Report(opened)
+    begun = time.monotonic()
+    cell = len(found.left) // 2
+    opened.click(*report.place(*middles(found)[cell]))
+    opened.wait_for(f"{report.path('cell.value')} > 0")
+    # Where cells are smaller than a pixel a neighbour may be hit.
+    hit = report.get("cell.value")
+    off = np.abs(middles(found)[hit] - middles(found)[cell])
+    assert (off <= 0.02 * np.ptp(middles(found), axis=0)).all()
+    depths = np.isfinite(found.middle[hit])
+    np.testing.assert_allclose(
+        report.numbers("line.data.middle")[::2], found.middle[hit][depths], rtol=1e-6
+    )
+    report.tab_to("Cell, 0 to")
+    opened.press("ArrowUp")
+    report.wait("cell.value", hit + 1)
+    assert time.monotonic() - begun < 15.0  # a loaded machine needs 5
+    opened.screenshot(tmp_path / "page.png")
+    assert (tmp_path / "page.png").stat().st_size > 20_000
     opened.close()
 
 
