@@ -163,6 +163,27 @@ def test_public_names_exist_and_are_documented() -> None:
             assert re.search(listed, pages, re.MULTILINE), f"{name} is not in docs/reference"
 
 
+def test_what_a_page_names_is_there_after_import_xbinn() -> None:
+    """In a process of its own, where nothing else has imported it."""
+    page = (ROOT / "docs" / "reference" / "api.md").read_text()
+    written = set(re.findall(r":: (xbinn(?:\.\w+)+)$", page, re.MULTILINE))
+    # Not the homes of what functions return.
+    public = (name for name in written if name.split(".")[1] in dir(xbinn))
+    names = sorted(name for name in public if ".doors." not in name)
+    assert "xbinn.science.calibration.calibration" in names
+    assert not {"import_module", "version", "Any"} & set(dir(xbinn))
+    code = f"import operator, xbinn; [operator.attrgetter(n[6:])(xbinn) for n in {names}]"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_experiments_are_those_of_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "api.md").read_text()
+    named = set(re.findall(r":: xbinn\.science\.(\w+)", page)) - set(xbinn.science.__all__)
+    assert named == set(dir(xbinn.science)) - {"compare"} - {
+        name for name in dir(xbinn.science) if name.startswith("__")
+    }
+
+
 @pytest.mark.parametrize(
     "name", sorted(n for n in xbinn.__all__ if inspect.isfunction(getattr(xbinn, n)))
 )

@@ -4,8 +4,8 @@ Importing xbinn registers ``Dataset.binn`` and nothing else: torch, dask, pint a
 loaded when first needed.
 """
 
-from importlib import import_module
-from importlib.metadata import version
+from importlib import import_module as _import_module
+from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 from xbinn import accessor as _accessor  # registers Dataset.binn
@@ -13,6 +13,8 @@ from xbinn import accessor as _accessor  # registers Dataset.binn
 if TYPE_CHECKING:
     from xbinn import datasets, forcing, profiles, rasters, testing
     from xbinn import plotting as plotting  # not in __all__: it needs matplotlib
+    from xbinn import report as report
+    from xbinn import science as science
     from xbinn.api import (
         default_parameters,
         fit,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from xbinn.stored import verify
     from xbinn.versions import show_versions
 
-__version__ = version("xbinn")
+__version__ = _version("xbinn")
 
 _HOMES = {
     **dict.fromkeys(
@@ -72,6 +74,8 @@ _MODULES = {
     "plotting": "xbinn.plotting",
     "profiles": "xbinn.profiles",
     "rasters": "xbinn.rasters",
+    "report": "xbinn.report",
+    "science": "xbinn.science",
     "testing": "xbinn.testing",
 }
 
@@ -108,9 +112,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        value: Any = getattr(import_module(_HOMES[name]), name)
+        value: Any = getattr(_import_module(_HOMES[name]), name)
     elif name in _MODULES:
-        value = import_module(_MODULES[name])
+        value = _import_module(_MODULES[name])
     else:
         raise AttributeError(f"module 'xbinn' has no attribute {name!r}")
     globals()[name] = value
@@ -118,7 +122,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *_MODULES, *(name for name in globals() if name[:2] == "__")})
 
 
 del _accessor
