@@ -155,21 +155,23 @@ def draw_coastlines(ax: Any, path: Path, crs: pyproj.CRS | None, extent: Extent)
     """Draw coastlines above the cells and below what is hatched."""
     shapes, degrees = _read(path), PlateCarree()
     if isinstance(ax, GeoAxes):
+        # Degrees on degrees need not be projected, which takes seconds for the world.
+        source = ax.projection if crs is None and isinstance(ax.projection, Plane) else degrees
         ax.add_geometries(
-            shapes, crs=degrees, facecolor="none", edgecolor=_INK, lw=_LINE, zorder=_ORDER
+            shapes, crs=source, facecolor="none", edgecolor=_INK, lw=_LINE, zorder=_ORDER
         )
         return
     # Plain axes, whose coordinates are those of the cells.
-    plane = Plane(crs, extent)
     west, east, south, north = extent
     frame = box(west, south, east, north)
-    if crs is not None:
-        frame = degrees.project_geometry(frame, plane)
-    near = (shape for shape in shapes if shape.intersects(frame))
-    lines = [
-        np.asarray(part.coords)
-        for shape in near
-        for part in plane.project_geometry(shape, degrees).geoms
-    ]
+    if crs is None:
+        cut = [shape.intersection(frame) for shape in shapes if shape.intersects(frame)]
+    else:
+        plane = Plane(crs, extent)
+        around = degrees.project_geometry(frame, plane)
+        near = [shape for shape in shapes if shape.intersects(around)]
+        cut = [plane.project_geometry(shape, degrees) for shape in near]
+    parts = (part for shape in cut for part in getattr(shape, "geoms", [shape]))
+    lines = [np.asarray(part.coords) for part in parts if part.geom_type == "LineString"]
     drawn = LineCollection(lines, colors=_INK, linewidths=_LINE, zorder=_ORDER)
     ax.add_collection(drawn, autolim=False)
