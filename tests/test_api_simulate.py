@@ -432,7 +432,7 @@ def test_stock_is_lazy_and_takes_any_unit(simulated, raise_if_dask_computes):
     xr.testing.assert_allclose(
         xbinn.stock(simulated.assign(soc=grams), 0.0, 0.3), expected, rtol=1e-12
     )
-    bare = simulated.assign(soc=simulated["soc"].drop_attrs())
+    bare = simulated.assign(soc=simulated["soc"].drop_attrs(deep=False))
     xr.testing.assert_identical(xbinn.stock(bare, 0.0, 0.3), expected)
     wrong = simulated.assign(soc=simulated["soc"].assign_attrs(units="K"))
     with pytest.raises(UnitsError, match="soc is given in 'K'"):
