@@ -90,13 +90,13 @@ class Published:
 
 
 def open_published(
-    path: str | os.PathLike[str], *, parts: Sequence[Part] = ("grid", "profiles")
+    root: str | os.PathLike[str], *, parts: Sequence[Part] = ("grid", "profiles")
 ) -> Published:
     """Open the data of PRODA and BINN in the layout that their authors publish.
 
     Parameters
     ----------
-    path : str or PathLike
+    root : str or PathLike
         Folder with the files, in their own folders or in any other below it.
     parts : sequence of {"grid", "profiles", "proda"}
         What to read: covariates and forcing; profiles; retrieved parameters and convergence of
@@ -124,7 +124,7 @@ def open_published(
         raise InputError(f"parts={parts!r} is not known: choose of {', '.join(map(repr, PARTS))}")
     if "proda" in chosen and "profiles" not in chosen:
         raise InputError('parts has "proda" without "profiles", which it is about: add it')
-    folder = Folder(path)
+    folder = Folder(root)
     wanted = {
         "grid": (GRID, RANGES, *FORCING_FILES.values()),
         "profiles": (PROFILE_INFO, SAMPLES, SITES),
