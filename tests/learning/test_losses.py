@@ -9,10 +9,12 @@ from xbinn.constants import SOC_FLOOR
 from xbinn.errors import InputError
 from xbinn.learning.losses import (
     LOSSES,
+    TAIL_FROM,
     find_loss,
     log_smooth_l1,
     prior_regularization,
     relative,
+    relative_with_tail,
     smooth_l1,
 )
 
@@ -97,6 +99,67 @@ def test_relative_draws_a_prediction_of_nothing_upwards():
     modelled = torch.tensor([0.0, 1e-6], requires_grad=True)
     relative(modelled, torch.tensor([5.0, 5.0])).sum().backward()
     assert bool((modelled.grad < 0.0).all())
+
+
+# --- with a tail ----------------------------------------------------------------------------
+
+
+def test_the_tail_begins_at_twice_the_model():
+    assert find_loss("relative") is relative_with_tail
+    modelled = torch.tensor([0.5, 2.0, 80.0, 0.01], dtype=torch.float64)
+    observed = torch.tensor([0.7, 3.9, 10.0, 0.09], dtype=torch.float64)
+    torch.testing.assert_close(
+        relative_with_tail(modelled, observed), relative(modelled, observed), rtol=0.0, atol=0.0
+    )
+    # Beyond, from where observed = 2 modelled, 1 - 2 / 0.36 for each unit of ln modelled.
+    far = relative_with_tail(torch.tensor([1.0, 0.0]), torch.tensor([20.0, 5.0]))
+    start = relative(torch.tensor([10.0]), torch.tensor([20.0]))
+    expected = float(start) + (2.0 / 0.36 - 1.0) * math.log(10.0)
+    assert float(far[0]) == pytest.approx(expected, rel=1e-5)
+    assert bool(torch.isfinite(far).all())
+
+
+def test_no_sample_pulls_more_than_at_the_start_of_the_tail():
+    modelled = torch.logspace(-6, 4, 400, dtype=torch.float64, requires_grad=True)
+    observed = torch.tensor(4.0, dtype=torch.float64)
+    (pull,) = torch.autograd.grad(relative_with_tail(modelled, observed).sum(), modelled)
+    pull = pull * modelled.detach()  # by unit of ln modelled
+    assert float(pull.min()) == pytest.approx(1.0 - 2.0 / 0.36, rel=1e-9)
+    assert float(pull.max()) < 1.8
+    # It never lets go: a prediction of next to nothing is still drawn to the observation.
+    assert bool((pull[modelled < 1.9] < -4.5).all())
+    steps = (pull.diff().abs() / torch.linspace(-6, 4, 400).diff()[0]).max()
+    assert float(steps) < 40.0  # no jump at the join, which would be 180
+    near = torch.linspace(0.3, 9.0, 30, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda m: relative_with_tail(m, observed), near)
+
+
+def test_with_its_tail_it_is_the_likelihood_of_an_error_that_scales_with_the_model():
+    ratio = torch.linspace(0.0, 2000.0, 4_000_001, dtype=torch.float64)
+    mass = []
+    for model in (0.5, 30.0):
+        modelled = torch.tensor(model, dtype=torch.float64)
+        density = (-relative_with_tail(modelled, ratio * model)).exp()
+        mass.append(float(torch.trapezoid(density, ratio * model)))
+    assert mass[0] == pytest.approx(mass[1], rel=1e-3)  # below twice the floor there is no tail
+
+
+@pytest.mark.parametrize(
+    ("errors", "low", "high"),
+    [
+        # Normal errors of 60 %, which the loss without a tail is exact for.
+        (lambda z: 1.0 + 0.6 * z, 0.95, 0.99),
+        # ln SOC about a fit to real profiles: without a tail the model comes out 1.6 times the
+        # median.
+        (lambda z: (0.75 * z).exp(), 1.05, 1.2),
+    ],
+)
+def test_where_the_model_comes_out(errors, low, high):
+    ratio = errors(torch.randn(20_000, generator=torch.Generator().manual_seed(0)).double())
+    model = torch.linspace(0.5, 3.0, 251, dtype=torch.float64)
+    mean = torch.stack([relative_with_tail(m, ratio).mean() for m in model])
+    assert low < float(model[mean.argmin()]) < high
+    assert TAIL_FROM == 2.0
 
 
 def test_regularization_is_a_wall_at_the_bounds():

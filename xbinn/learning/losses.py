@@ -19,6 +19,11 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 RELATIVE_ERROR: Final = 0.6
 """Standard deviation of an observation as a share of the model (as a share of the observation in
 PRODA)."""
+TAIL_FROM: Final = 2.0
+"""Observation in units of the model from which `relative_with_tail` has a heavy tail: 1.7 standard
+deviations above the model, as an observation of nothing is below it."""
+_TAIL_SLOPE: Final = 1.0 - TAIL_FROM * (TAIL_FROM - 1.0) / RELATIVE_ERROR**2
+# d relative / d ln modelled at the join, -4.6: the tail goes on as steeply.
 _TINY: Final = 1e-12
 # kg m-3; keeps the logarithm finite and is far below any modelled density, so that a poor
 # prediction still has a gradient that leads out.
@@ -71,10 +76,34 @@ def relative(modelled: Tensor, observed: Tensor) -> Tensor:
     return 0.5 * ((modelled - observed) / spread).square() + spread.log()
 
 
+def relative_with_tail(modelled: Tensor, observed: Tensor) -> Tensor:
+    """`relative` up to an observation of twice the model, and from there straight in ln modelled.
+
+    `relative` pulls a prediction up with the square of observed / modelled. Soil has samples of
+    many times what can be modelled: a few of them would decide each step, when to stop, and that
+    nearly all predictions are too high. Here the pull stays what it is at twice the model. It is
+    still the likelihood of an error that scales with the model, whose upper tail falls as a power;
+    where errors are normal with 60 %, the model comes out 3 % lower.
+
+    An observation under twice `SOC_FLOOR` has no tail.
+
+    Parameters
+    ----------
+    modelled, observed : Tensor
+        ``(sample,)`` [kg m-3].
+    """
+    join = observed / TAIL_FROM  # (sample,)
+    join = torch.where(join > SOC_FLOOR, join, 0.0)
+    near = torch.maximum(modelled, join)  # (sample,)
+    # ln(modelled / near), finite at 0: no more than 0, and 0 where there is no tail.
+    below = modelled.clamp(min=_TINY).log() - near.clamp(min=_TINY).log()  # (sample,)
+    return relative(near, observed) + _TAIL_SLOPE * below
+
+
 LOSSES: Final[dict[str, Loss]] = {
     "log_smooth_l1": log_smooth_l1,
     "smooth_l1": smooth_l1,
-    "relative": relative,
+    "relative": relative_with_tail,
 }
 
 
