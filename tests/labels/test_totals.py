@@ -171,6 +171,20 @@ def test_land_fraction():
     assert xbinn.totals(out)["total"].attrs["land_fraction"] == "none given: 1"
 
 
+@pytest.mark.parametrize("chunks", [None, {"lat": 9}])
+def test_shares_above_one_and_areas_below_zero_are_refused(result, chunks):
+    # Per cent that state no unit would make a hundred times the total.
+    per_cent = xr.full_like(result["cSoil"], 25.0).assign_attrs(units="1")
+    out = result if chunks is None else result.chunk(chunks)
+    with pytest.raises(InputError, match=r"land_fraction has .* to 25 \[1\] \(must be from 0 to 1"):
+        xbinn.totals(out, land_fraction=per_cent.chunk(chunks or {})).compute()
+    area = xr.full_like(result["cSoil"], -1.0).assign_attrs(units="km2")
+    with pytest.raises(InputError, match=r"area has .* from -1e\+06 to -1e\+06 \[m2\]"):
+        xbinn.totals(out, area=area).compute()
+    rounded = xr.full_like(result["cSoil"], 1.00001).assign_attrs(units="1")
+    assert float(xbinn.totals(out, land_fraction=rounded)["total"]) > 0.0
+
+
 def test_a_missing_land_fraction_is_no_land_or_missing_land():
     out = globe(LAT, LON)
     north = out.lat > 0
@@ -358,6 +372,10 @@ def test_refusals(result):
         xbinn.totals(result, area=result["cSoil"].assign_coords(lat=result.lat + 1e-9))
     with pytest.raises(InputError, match="not all between 0 and 1"):
         xbinn.totals(result, quantiles=(5, 95))
+    with pytest.raises(InputError, match="quantiles='median' are not all between 0 and 1"):
+        xbinn.totals(result, quantiles="median")
+    with pytest.raises(InputError, match="by=3 is of type int: give a DataArray on lat, lon"):
+        xbinn.totals(result, by=3)
     with pytest.raises(InputError, match="ellipsoid='Mars1' is not known"):
         xbinn.totals(result, ellipsoid="Mars1")
     with pytest.raises(InputError, match="no effect where area is given"):

@@ -29,6 +29,8 @@ from xbinn.variables import (
     SAMPLE,
 )
 
+_ROUNDING: Final = 1e-4
+"""By which a land fraction may exceed 1, as those of packed files do."""
 _NOT_SPACE: Final = {MONTH, DEPTH, *DEPTH_ALIASES, POOL, PARAMETER, PROCESS, QUANTILE}
 
 
@@ -77,8 +79,9 @@ def totals(
     Raises
     ------
     InputError
-        If variables are missing or have dimensions that are neither space nor sample, or
-        settings cannot be used.
+        If variables are missing or have dimensions that are neither space nor sample, settings
+        cannot be used, land fractions lie outside 0..1 or areas are negative. Chunked values are
+        looked at when computed.
     UnitsError
         If the variable is not in kg m-2, or areas are not in m2.
     CoordinateError
@@ -96,17 +99,13 @@ def totals(
     out = dequantify(out)
     value = _named(out, variable, "variable")
     space = _space(value)
-    asked = np.asarray(quantiles, dtype=np.float64)
-    if asked.ndim != 1 or not ((asked >= 0.0) & (asked <= 1.0)).all():
-        raise InputError(
-            f"quantiles={quantiles!r} are not all between 0 and 1: for example {QUANTILES}"
-        )
+    asked = _levels(quantiles)
     value = to_units(value, "kg m-2", name=variable)
     areas = _areas(out, area, value, space, ellipsoid)
     fraction = xr.DataArray(1.0)
     if land_fraction is not None:
         given = _given(out, land_fraction, "land_fraction", value, space)
-        fraction = to_units(given, "1", name="land_fraction")
+        fraction = _within(to_units(given, "1", name="land_fraction"), "land_fraction", 1.0)
     regions = None
     if by is not None:
         classes = _given(out, by, "by", value, space)
@@ -132,6 +131,39 @@ def totals(
     if SAMPLE in value.dims:
         found = _over_samples(found, asked)
     return _described(found, out, variable, "none given: 1" if land_fraction is None else "given")
+
+
+def _levels(quantiles: Sequence[float]) -> np.ndarray:
+    """Quantiles that are asked for, as numbers from 0 to 1."""
+    try:
+        asked = np.asarray(quantiles, dtype=np.float64)
+    except (TypeError, ValueError):
+        asked = np.array(np.nan)
+    if asked.ndim != 1 or not ((asked >= 0.0) & (asked <= 1.0)).all():
+        raise InputError(
+            f"quantiles={quantiles!r} are not all between 0 and 1: for example {QUANTILES}"
+        )
+    return asked
+
+
+def _within(da: xr.DataArray, name: str, most: float) -> xr.DataArray:
+    """Refuse values under 0 and above ``most``, where they are computed."""
+
+    def check(values: np.ndarray) -> np.ndarray:
+        outside = values[(values < 0.0) | (values > most * (1.0 + _ROUNDING))]
+        if outside.size:
+            units = da.attrs["units"]
+            raise InputError(
+                f"{name} has {outside.size} values from {outside.min():g} to {outside.max():g} "
+                f"[{units}] (must be from 0 to {most:g}): mask what is no value, and state what "
+                f'the others are in with {name}.attrs["units"] = "..."'
+            )
+        return values
+
+    checked: xr.DataArray = xr.apply_ufunc(
+        check, da, dask="parallelized", output_dtypes=[da.dtype], keep_attrs=True
+    )
+    return checked
 
 
 def _named(out: xr.Dataset, name: str, what: str) -> xr.DataArray:
@@ -163,6 +195,11 @@ def _given(
     space: tuple[str, ...],
 ) -> xr.DataArray:
     """Take a variable by name or as it is, on the coordinates of ``value``."""
+    if not isinstance(given, str | xr.DataArray):
+        raise InputError(
+            f"{what}={given!r} is of type {type(given).__name__}: give a DataArray on "
+            f"{', '.join(space)}, or the name of a variable of the result"
+        )
     da = _named(out, given, what) if isinstance(given, str) else dequantify(given)
     if other := [str(d) for d in da.dims if d not in space]:
         raise InputError(
@@ -192,7 +229,8 @@ def _areas(
             f"ellipsoid={ellipsoid!r} has no effect where area is given: leave one of them out"
         )
     if area is not None:
-        return to_units(_given(out, area, "area", value, space), "m2", name="area").fillna(0.0)
+        given = to_units(_given(out, area, "area", value, space), "m2", name="area")
+        return _within(given, "area", np.inf).fillna(0.0)
     coordinates = value.isel({SAMPLE: 0}, missing_dims="ignore").to_dataset(name=value.name)
     bounds = (c.attrs.get("bounds", c.encoding.get("bounds")) for c in coordinates.coords.values())
     more = {n for n in (*bounds, grid_mapping_name(out)) if n in out.variables}
