@@ -183,6 +183,8 @@ def test_totals_of_coherent_samples(samples: xr.Dataset) -> None:
 def test_settings_that_make_no_sense(grid: xr.Dataset, model: xbinn.Model) -> None:
     with pytest.raises(InputError, match=r"samples=1 .*; seed=-1 .*; quantiles=\(2\.0,\)"):
         xbinn.predict(grid, model, samples=1, seed=-1, quantiles=(2.0,))
+    with pytest.raises(InputError, match=r"quantiles=0\.5 \(must be numbers from 0 to 1, at least"):
+        xbinn.predict(grid, model, samples=4, quantiles=0.5)
     with pytest.raises(InputError, match=r"\{'seed': 3\} say how to sample, and samples=0"):
         xbinn.predict(grid, model, seed=3)
     with pytest.raises(InputError, match=r"samples=4, but without dropout the model has 1"):

@@ -256,5 +256,9 @@ def test_settings_that_cannot_be_used_are_named_all_at_once(grid, profiles):
         grid.binn.cross_validate(profiles, fit={"epochs": 0})
     with pytest.raises(InputError, match="soil names moss; none is empty; the covariates"):
         grid.binn.cross_validate(profiles, groups={"soil": ["clay", "moss"], "none": []})
+    with pytest.raises(InputError, match=r"groups=\['clay'\] is of type list: give a mapping"):
+        grid.binn.cross_validate(profiles, groups=["clay"])
+    with pytest.raises(InputError, match="fit=3 is of type int: give a mapping"):
+        grid.binn.cross_validate(profiles, fit=3)
     with pytest.raises(InputError, match="'moss' is neither a coordinate"):
         grid.binn.cross_validate(profiles, by="moss", **QUICK)

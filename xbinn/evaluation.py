@@ -1,17 +1,15 @@
 """Public functions that say how far a fit can be trusted."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from numbers import Integral
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 import numpy as np
 import xarray as xr
 
-from xbinn import api, options
+from xbinn import options
 from xbinn.errors import InputError
 from xbinn.labels.carry import carry_bounds, carry_grid
 from xbinn.labels.check import all_at_once, check_dataset
@@ -42,13 +40,10 @@ from xbinn.science.out_of_fold import (
     on_profiles,
     predict_out_of_fold,
 )
-from xbinn.science.settings import FitSettings, fit_settings, settings_of
+from xbinn.science.settings import is_whole, settings_from, settings_of
 from xbinn.variables import APPLICABILITY
 
 __all__ = ["applicability", "cross_validate"]
-
-_OWN: Final = ("block_size", "device", "progress", "seed")
-"""Keywords of a fit that are keywords of `cross_validate` too."""
 
 
 def cross_validate(
@@ -130,7 +125,14 @@ def cross_validate(
     Roberts et al. 2017, doi:10.1111/ecog.02881.
     """
     check_dataset(ds)
-    settings = _settings(fit or {}, block_size=block_size, device=device, seed=seed)
+    settings = settings_from(
+        {} if fit is None else fit,
+        caller="cross_validate",
+        elsewhere=("progress",),
+        block_size=block_size,
+        device=device,
+        seed=seed,
+    )
     n_folds = _check_split(split, folds, region, baselines, permutations)
     check_device(device)
     spec, _, placed = all_at_once(
@@ -188,24 +190,6 @@ def cross_validate(
     return CrossValidation(*results, models, dict(sites.left_out))
 
 
-def _settings(given: Mapping[str, Any], **own: Any) -> FitSettings:
-    """Complete the keywords of a fit by its defaults and check them."""
-    taken = inspect.signature(fit_settings).parameters
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(api.fit).parameters.items()
-        if name in taken
-    }
-    problems = [f"{n}: give it to cross_validate itself" for n in given if n in _OWN]
-    problems += [f"{n}: no keyword" for n in given if n not in defaults and n not in _OWN]
-    if problems:
-        keywords = ", ".join(n for n in defaults if n not in _OWN)
-        raise InputError(
-            f"fit={{...}} holds what cannot be used: {'; '.join(problems)}; it may hold {keywords}"
-        )
-    return fit_settings(**{**defaults, **given, **own})
-
-
 def _check_split(
     split: str,
     folds: int | None,
@@ -219,7 +203,7 @@ def _check_split(
         problems.append(f"split={split!r} (must be one of {', '.join(get_args(Split))})")
     if folds is not None and split in LEFT_OUT:
         problems.append(f"folds={folds} (split={split!r} makes one of each class: leave it away)")
-    elif folds is not None and not _whole(folds, 2):
+    elif folds is not None and not is_whole(folds, 2):
         problems.append(f"folds={folds!r} (must be a whole number, 2 or more)")
     if (region is None) == (split == "leave_region_out"):
         problems.append(f"region={region!r} (goes with split='leave_region_out', and only there)")
@@ -227,17 +211,11 @@ def _check_split(
     if unknown or isinstance(baselines, str):
         known = ", ".join(options.BASELINES)
         problems.append(f"baselines={baselines!r} (must be a sequence of {known})")
-    if not _whole(permutations, 0):
+    if not is_whole(permutations, 0):
         problems.append(f"permutations={permutations!r} (must be a whole number, 0 or more)")
     if problems:
         raise InputError(f"settings that cannot be used: {'; '.join(problems)}")
     return options.FOLDS if folds is None else folds
-
-
-def _whole(value: object, least: int) -> bool:
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        return False
-    return int(value) >= least
 
 
 def applicability(
@@ -277,7 +255,8 @@ def applicability(
     Raises
     ------
     InputError
-        If covariates are missing or cannot be used, or importance names others.
+        If covariates are missing or cannot be used, or importance or cross-validation belong to
+        others.
     ProfileError
         If no profile can be used.
 
@@ -287,6 +266,11 @@ def applicability(
     """
     check_dataset(ds)
     check_model(model)
+    if not isinstance(cross_validation, CrossValidation | None):
+        raise InputError(
+            f"cross_validation is of type {type(cross_validation).__name__}: give what "
+            "xbinn.cross_validate(ds, profiles) returns, or None"
+        )
     settings, spec = settings_of(model), model.predictor.covariates
     sites = gather_sites(ds, profiles, spec, bedrock=settings.bedrock, tolerance=settings.tolerance)
     sites = usable_sites(sites, settings.prior, settings.bedrock, settings.observation)

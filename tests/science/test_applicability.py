@@ -101,6 +101,10 @@ def test_refusals():
     values = [[0.0, 1.0], [2.0, 9.0], [6.0, 4.0], [8.0, 5.0]]
     with pytest.raises(InputError, match=r"importance names moss, .* its covariates are a, b"):
         space(values, weights={"moss": 1.0})
+    with pytest.raises(InputError, match=r"importance that is no number: a=nan, b='much'; give"):
+        space(values, weights={"a": np.nan, "b": "much"})
+    with pytest.raises(InputError, match=r"importance=\['a'\] is of type list: give a mapping"):
+        space(values, weights=["a"])
     with pytest.raises(InputError, match="all training sites lie in one fold"):
         space(values, fold=(0, 0, 0, -1))
     with pytest.raises(InputError, match="all training sites are alike in what counts"):
@@ -191,6 +195,8 @@ def test_cross_validation_gives_folds_and_importance(setting):
     xr.testing.assert_equal(out, same)
     alike = grid.binn.applicability(model, profiles)
     assert not out["dissimilarity_index"].equals(alike["dissimilarity_index"])
+    with pytest.raises(InputError, match="cross_validation is of type Dataset: give what"):
+        grid.binn.applicability(model, profiles, cross_validation=cv.predictions)
     with pytest.raises(InputError, match="the cross-validation is of other profiles"):
         grid.binn.applicability(model, profiles.isel(profile=slice(80)), cross_validation=cv)
 

@@ -191,6 +191,24 @@ def test_what_cannot_be_used_is_refused_all_at_once(data):
         recover_parameters(*data, cases=[])
     with pytest.raises(InputError, match="tau are no parameters"):
         recover_parameters(*data, cases=[Case(unknown=("tau",))])
+    with pytest.raises(
+        InputError, match=r"noise='much' .*; seed=None .*; samples=2\.5 \(must be a"
+    ):
+        recover_parameters(*data, cases=[Case(noise="much")], seed=None, samples=2.5)
+    for cases in (Case(), ["smooth"]):
+        with pytest.raises(InputError, match=r"must be a sequence of Case\): .*\[Case\(\.\.\.\)\]"):
+            recover_parameters(*data, cases=cases)
+    with pytest.raises(InputError, match=r"the fraction held out .* not be 'a fifth'"):
+        recover_parameters(*data, fraction="a fifth")
+
+
+def test_keywords_of_the_fit_are_never_ignored(data):
+    with pytest.raises(
+        InputError, match="seed: give it to recover_parameters itself; depth: no keyword; it may"
+    ):
+        recover_parameters(*data, fit={"seed": 1, "depth": 3})
+    with pytest.raises(InputError, match=r"fit=\['epochs'\] is of type list: give a mapping"):
+        recover_parameters(*data, fit=["epochs"])
 
 
 def test_a_module_of_the_users_needs_dropout_too(data):
@@ -215,7 +233,7 @@ def test_members_take_turns(data):
 
 
 def test_too_few_samples_for_the_members_are_refused(data):
-    with pytest.raises(InputError, match=r"samples=2 \(must be 3 or more\)"):
+    with pytest.raises(InputError, match=r"samples=2 \(must be a whole number, 3 or more\)"):
         recover_parameters(*data, samples=2, fit={"members": 3})
 
 

@@ -183,7 +183,7 @@ def test_steps_to_impossible_values_are_left_out():
     assert np.isfinite(none.sel(process="baseline_decomposition"))
 
 
-@pytest.mark.parametrize("steps", [(0.1,), (0.1, 0.1), (-1.0, 0.1), (np.nan, 0.1), 0.1])
+@pytest.mark.parametrize("steps", [(0.1,), (0.1, 0.1), (-1.0, 0.1), (np.nan, 0.1), 0.1, "few"])
 def test_steps_that_cannot_be_regressed_on_are_refused(steps):
     grid = small_grid()
     with pytest.raises(InputError, match="two or more different relative changes above -1"):

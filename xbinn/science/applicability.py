@@ -17,6 +17,7 @@ from scipy.spatial.distance import cdist
 
 from xbinn.errors import InputError
 from xbinn.labels.covariates import CovariateSpec, covariate_arrays
+from xbinn.science.settings import is_real
 
 _WHISKER: Final = 1.5
 """Interquartile ranges above the upper quartile, beyond which an index is an outlier."""
@@ -79,13 +80,25 @@ class TrainingSpace:
         Raises
         ------
         InputError
-            If weights name no predictor, no predictor that varies has one, or there is one fold.
+            If weights name no predictor or are no numbers, no predictor that varies has one, or
+            there is one fold.
         """
+        if not isinstance(weights, Mapping):
+            raise InputError(
+                f"importance={weights!r} is of type {type(weights).__name__}: give a mapping of "
+                f"covariates to numbers, such as {{{covariates.names[0]!r}: 1.0}}"
+            )
         unknown = [name for name in weights if name not in covariates.names]
         if unknown:
             raise InputError(
                 f"importance names {', '.join(map(str, unknown))}, which the model does not use: "
                 f"its covariates are {', '.join(covariates.names)}"
+            )
+        wrong = [f"{n}={w!r}" for n, w in weights.items() if not is_real(w)]
+        if wrong:
+            raise InputError(
+                f"importance that is no number: {', '.join(wrong)}; give finite ones, or leave "
+                "these covariates out, which counts as 0"
             )
         if len(np.unique(fold[fold >= 0])) < 2:
             raise InputError(

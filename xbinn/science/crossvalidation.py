@@ -14,6 +14,7 @@ from xbinn.errors import InputError
 from xbinn.labels.profiles import standardise_profiles
 from xbinn.labels.spatial_blocks import spatial_blocks
 from xbinn.options import Validation
+from xbinn.science.settings import is_real
 
 VALIDATIONS: tuple[Validation, ...] = get_args(Validation)
 
@@ -45,8 +46,8 @@ def hold_out(
     InputError
         If the fraction is out of range or there are fewer than two groups.
     """
-    if not 0.0 < fraction < 1.0:
-        raise InputError(f"the fraction held out must lie between 0 and 1, not be {fraction}")
+    if not is_real(fraction) or not 0.0 < fraction < 1.0:
+        raise InputError(f"the fraction held out must lie between 0 and 1, not be {fraction!r}")
     names, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if len(names) < 2:
         raise InputError(

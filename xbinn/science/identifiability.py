@@ -26,6 +26,7 @@ from xbinn.science.information import (
     identifiability_index,
     observation_jacobian,
 )
+from xbinn.science.settings import is_real
 from xbinn.science.synthetic import check_unknown
 
 
@@ -82,7 +83,7 @@ def identifiability(
         If no profile can be used.
     """
     _check(noise, seen)
-    wanted = check_unknown(tuple(unknown))
+    wanted = check_unknown((unknown,) if isinstance(unknown, str) else tuple(unknown))
     _, inputs = with_parameters(ds, parameters)
     sites = gather_sites(ds, profiles, CovariateSpec((), ()), bedrock=bedrock, tolerance=tolerance)
     sites = usable_sites(sites, prior, bedrock, observation)
@@ -198,7 +199,7 @@ def label_information(found: Information, sites: Sites) -> xr.Dataset:
 
 def _check(noise: float, seen: str) -> None:
     problems = []
-    if not (np.isfinite(noise) and noise > 0.0):
+    if not (is_real(noise) and noise > 0.0):
         problems.append(f"noise={noise!r} (must be above 0: without it every effect is known)")
     if seen not in get_args(Seen):
         problems.append(f"seen={seen!r} (must be one of {', '.join(get_args(Seen))})")

@@ -47,10 +47,16 @@ def check_groups(groups: Groups | None, covariates: CovariateSpec) -> dict[str, 
     Raises
     ------
     InputError
-        If a group is empty or names something that is no covariate of the fit.
+        If groups are no mapping, or one is empty or names something that is no covariate of the
+        fit.
     """
     if groups is None:
         return {name: (name,) for name in covariates.names}
+    if not isinstance(groups, Mapping):
+        raise InputError(
+            f"groups={groups!r} is of type {type(groups).__name__}: give a mapping of names to "
+            f"covariates, such as {{'first': [{covariates.names[0]!r}]}}"
+        )
     given = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in groups.items()}
     unknown = {k: [n for n in v if n not in covariates.names] for k, v in given.items()}
     problems = [f"{k} names {', '.join(map(str, v))}" for k, v in unknown.items() if v]

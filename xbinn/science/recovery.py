@@ -29,7 +29,7 @@ from xbinn.science.identifiability import label_information
 from xbinn.science.information import Information, function_index
 from xbinn.science.recovery_case import Case, Part, recover_case
 from xbinn.science.recovery_scores import label_recovery
-from xbinn.science.settings import FitSettings, fit_settings
+from xbinn.science.settings import FitSettings, is_real, is_whole, settings_from
 from xbinn.science.synthetic import KINDS, MAX_NOISE, check_unknown
 
 __all__ = ["SUBSET", "Case", "recover_parameters"]
@@ -104,8 +104,10 @@ def recover_parameters(
     Intervals of dropout, and of members without prior functions, are far too narrow. Whatever they
     are of, ``coverage`` says how often they hold the truth.
     """
-    settings = fit_settings(**{**(fit or {}), "seed": seed, "device": device})
-    cases = _checked(cases, samples, settings)
+    settings = settings_from(
+        {} if fit is None else fit, caller="recover_parameters", seed=seed, device=device
+    )
+    cases = _checked(cases, samples, seed, settings)
     spec = select_covariates(ds, settings.covariates, settings.categorical)
     sites = gather_sites(ds, profiles, spec, bedrock=settings.bedrock, tolerance=settings.tolerance)
     sites = usable_sites(sites, settings.prior, settings.bedrock, settings.observation)
@@ -168,20 +170,33 @@ def _summary(information: Information, training: Sites) -> xr.Dataset:
     return kept
 
 
-def _checked(cases: Sequence[Case], samples: int, settings: FitSettings) -> tuple[Case, ...]:
+def _are_of(kind: type, values: object) -> bool:
+    return isinstance(values, Sequence) and all(isinstance(value, kind) for value in values)
+
+
+def _checked(
+    cases: Sequence[Case], samples: int, seed: int, settings: FitSettings
+) -> tuple[Case, ...]:
+    if not _are_of(Case, cases):
+        raise InputError(
+            f"cases={cases!r} (must be a sequence of Case): give several, or [Case(...)] for one"
+        )
     problems = []
     if not cases:
         problems.append("cases is empty (give one or more)")
     for case in cases:
         if case.kind not in KINDS:
             problems.append(f"kind={case.kind!r} (must be one of {', '.join(KINDS)})")
-        if not 0.0 <= case.noise <= MAX_NOISE:
-            problems.append(f"noise={case.noise!r} (must be from 0 to {MAX_NOISE})")
-    if len({case.name for case in cases}) < len(cases):
+        if not is_real(case.noise) or not 0.0 <= case.noise <= MAX_NOISE:
+            problems.append(f"noise={case.noise!r} (must be a number from 0 to {MAX_NOISE})")
+    if not is_whole(seed, 0):
+        problems.append(f"seed={seed!r} (must be a whole number: truth and noise follow from it)")
+    named = {(case.kind, case.noise, len(case.unknown)) for case in cases}
+    if len(named) < len(cases):
         problems.append("cases that have one name (kind, noise and number of unknowns must differ)")
     fewest = max(2, settings.members)
-    if isinstance(samples, bool) or samples < fewest:
-        problems.append(f"samples={samples!r} (must be {fewest} or more)")
+    if not is_whole(samples, fewest):
+        problems.append(f"samples={samples!r} (must be a whole number, {fewest} or more)")
     masked = settings.encoder.get("dropout") or (
         settings.module is not None and has_dropout(settings.module)
     )

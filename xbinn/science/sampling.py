@@ -37,7 +37,9 @@ def posterior_of(
     InputError
         If any of them cannot be used, all at once, or the model has no such samples.
     """
-    asked = {"quantiles": tuple(quantiles), "reduce": reduce, "dropout": dropout, "seed": seed}
+    levels = np.asarray(quantiles, dtype=object)
+    given = tuple(levels) if levels.ndim == 1 else levels.tolist()
+    asked = {"quantiles": given, "reduce": reduce, "dropout": dropout, "seed": seed}
     usual = {"quantiles": QUANTILES, "reduce": True, "dropout": True, "seed": 0}
     if _whole(samples) and samples == 0:
         idle = {name: value for name, value in asked.items() if value != usual[name]}
@@ -50,7 +52,6 @@ def posterior_of(
         problems.append(f"samples={samples!r} (must be 0, or a whole number from {fewest})")
     if not _whole(seed) or seed < 0:
         problems.append(f"seed={seed!r} (must be a whole number, 0 or more)")
-    levels = np.asarray(asked["quantiles"], dtype=object)
     numbers = [q for q in levels.ravel() if isinstance(q, int | float | np.number)]
     within = levels.ndim == 1 and len(numbers) == len(levels) > 0
     if not within or not all(0.0 <= q <= 1.0 for q in numbers):

@@ -146,7 +146,10 @@ def regress_responses(
     """
     check_dataset(ds)
     SoilCarbonModel(bedrock)
-    given = np.asarray(steps, dtype=np.float64)
+    try:
+        given = np.asarray(steps, dtype=np.float64)
+    except (TypeError, ValueError):
+        given = np.empty(0)
     if (
         given.ndim != 1
         or np.unique(given).size < 2

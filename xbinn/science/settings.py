@@ -1,9 +1,11 @@
 """What a fit is asked for: checked once, in plain types that JSON can hold."""
 
+import inspect
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Any, Final, TypeVar, get_args
 
 import torch
@@ -149,6 +151,44 @@ tolerance, covariates, categorical, device, members, prior_functions
     )
 
 
+def settings_from(
+    given: Mapping[str, Any], *, caller: str, elsewhere: Sequence[str] = (), **own: Any
+) -> FitSettings:
+    """Check the ``fit={...}`` of a function that fits.
+
+    Parameters
+    ----------
+    given : mapping
+        Keywords of `xbinn.fit`.
+    caller : str
+        Name of the function, for messages.
+    elsewhere : sequence of str
+        Keywords of the function itself that are no settings, which ``given`` may not hold either.
+    **own
+        Settings that are keywords of the function itself.
+
+    Raises
+    ------
+    InputError
+        If ``given`` holds what is no keyword or belongs to the function, or any cannot be used.
+    """
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f"fit={given!r} is of type {type(given).__name__}: give a mapping of keywords of "
+            'xbinn.fit, such as {"epochs": 20}'
+        )
+    apart = (*own, *elsewhere)
+    free = [n for n in inspect.signature(fit_settings).parameters if n not in apart]
+    problems = [f"{n}: give it to {caller} itself" for n in given if n in apart]
+    problems += [f"{n}: no keyword" for n in given if n not in free and n not in apart]
+    if problems:
+        raise InputError(
+            f"fit={{...}} holds what cannot be used: {'; '.join(problems)}; it may hold "
+            f"{', '.join(free)}"
+        )
+    return fit_settings(**given, **own)
+
+
 def settings_of(model: Model) -> FitSettings:
     """Return what a fitted model was asked for."""
     given: Mapping[str, Any] = model.settings
@@ -194,6 +234,18 @@ def check_dtype(dtype: str) -> torch.dtype:
     if dtype not in tuple(_DTYPES):
         raise InputError(f"dtype={dtype!r} is not supported: choose {_listed(_DTYPES)}")
     return _DTYPES[dtype]
+
+
+def is_real(value: object) -> bool:
+    """Whether a value is a finite number, not a truth value."""
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+
+
+def is_whole(value: object, least: int) -> bool:
+    """Whether a value is a whole number, ``least`` or more, not a truth value."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return False
+    return int(value) >= least
 
 
 class _Check:

@@ -49,6 +49,11 @@ def test_lazy_layers_find_their_sizes_from_the_seed():
     assert first(*inputs()).shape == (6, 5)
 
 
+class Broken(nn.Module):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.missing(features)
+
+
 def test_double_precision_is_brought_to_that_of_the_fit():
     encoder = build_encoder(CONFIG, module=nn.Linear(FEATURES, 5).double())
     assert encoder(*inputs()).dtype == torch.float32
@@ -60,6 +65,7 @@ def test_double_precision_is_brought_to_that_of_the_fit():
         (nn.Linear(4, 5), r"must map \(n, 13\) to \(n, 5\).*RuntimeError.*LazyLinear"),
         (nn.Linear(FEATURES, 4), r"must map \(n, 13\) to \(n, 5\) and gave \(2, 4\)"),
         (nn.LSTM(FEATURES, 5), r"gave tuple for n = 2"),
+        (Broken(), r"failed at it \(AttributeError: .*'missing'"),
         (nn.Bilinear(FEATURES, 1, 5), r"failed at it \(TypeError"),
         (nn.LazyBatchNorm1d(), r"LazyBatchNorm1d cannot be copied \(ValueError.*give its sizes"),
         (Stateful(FEATURES, 5), r"Stateful keeps _extra_state in its state, which is no tensor"),
