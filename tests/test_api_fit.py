@@ -211,6 +211,7 @@ def test_one_block_cannot_be_split(grid, profiles):
         {"encoder": "spline"},
         {"constraint": "hard_sigmoid"},
         {"loss": "relative"},
+        {"loss": "relative_robust"},
         {"observation": "node"},
         {"loss": "smooth_l1"},
         {"bedrock": "published"},
@@ -607,7 +608,7 @@ def test_more_than_twenty_layers_are_twenty(grid, profiles, model):
 # --- training goes wrong ----------------------------------------------------------------------
 
 
-def test_the_relative_loss_is_not_led_by_a_few_samples_of_much_carbon():
+def test_the_robust_relative_loss_is_not_led_by_a_few_samples_of_much_carbon():
     # One sample in fifty holds ten times too much. With the squared error of a normal likelihood
     # R2 of ln SOC is 0.25 here.
     grid = small_grid((12, 18))
@@ -621,10 +622,10 @@ def test_the_relative_loss_is_not_led_by_a_few_samples_of_much_carbon():
         loss: xbinn.score(
             grid, xbinn.fit(grid, training, loss=loss, epochs=30, seed=0, progress=False), apart
         ).sel(depth_range="all", scale="log")
-        for loss in ("log_smooth_l1", "relative")
+        for loss in ("log_smooth_l1", "relative_robust")
     }
-    assert float(scores["relative"]["r2"]) > float(scores["log_smooth_l1"]["r2"]) - 0.1
-    assert abs(float(scores["relative"]["bias"])) < 0.4
+    assert float(scores["relative_robust"]["r2"]) > float(scores["log_smooth_l1"]["r2"]) - 0.1
+    assert abs(float(scores["relative_robust"]["bias"])) < 0.4
 
 
 def test_a_loss_that_is_not_finite_names_the_batch(grid, profiles):

@@ -121,10 +121,10 @@ def fit(
     observation : {"layer_mean", "node"}
         What a sample sees: the overlap-weighted mean of the model layers over its interval, or
         linear interpolation between nodes at mid-depth (published).
-    loss : {"log_smooth_l1", "smooth_l1", "relative"}
+    loss : {"log_smooth_l1", "smooth_l1", "relative", "relative_robust"}
         Smooth L1 of ln kg m-3 (observations, and predictions of those below, floored at 0.05) or
-        of gC m-3 (published), or the likelihood of an error of 60 % of the modelled value, with
-        a heavy tail above twice that value.
+        of gC m-3 (published), or the likelihood of an error of 60 % of the modelled value; the
+        robust one with a heavy tail above twice that value.
     regularization : float
         Weight of mean(cosh(10 (u - 0.5)) - 1), which keeps parameters off the ends of the prior.
     validation : {"spatial_blocks", "random"} or None

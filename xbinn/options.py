@@ -6,7 +6,7 @@ Bedrock = Literal["closed", "published"]
 EncoderName = Literal["mlp", "linear", "spline", "constant"]
 Constraint = Literal["sigmoid", "hard_sigmoid"]
 Observation = Literal["layer_mean", "node"]
-LossName = Literal["log_smooth_l1", "smooth_l1", "relative"]
+LossName = Literal["log_smooth_l1", "smooth_l1", "relative", "relative_robust"]
 Validation = Literal["spatial_blocks", "random"]
 Split = Literal[
     "spatial_blocks", "random", "latitude_bands", "leave_region_out", "leave_source_out"

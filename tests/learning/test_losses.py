@@ -14,7 +14,7 @@ from xbinn.learning.losses import (
     log_smooth_l1,
     prior_regularization,
     relative,
-    relative_with_tail,
+    relative_robust,
     smooth_l1,
 )
 
@@ -105,14 +105,15 @@ def test_relative_draws_a_prediction_of_nothing_upwards():
 
 
 def test_the_tail_begins_at_twice_the_model():
-    assert find_loss("relative") is relative_with_tail
+    assert find_loss("relative") is relative
+    assert find_loss("relative_robust") is relative_robust
     modelled = torch.tensor([0.5, 2.0, 80.0, 0.01], dtype=torch.float64)
     observed = torch.tensor([0.7, 3.9, 10.0, 0.09], dtype=torch.float64)
     torch.testing.assert_close(
-        relative_with_tail(modelled, observed), relative(modelled, observed), rtol=0.0, atol=0.0
+        relative_robust(modelled, observed), relative(modelled, observed), rtol=0.0, atol=0.0
     )
     # Beyond, from where observed = 2 modelled, 1 - 2 / 0.36 for each unit of ln modelled.
-    far = relative_with_tail(torch.tensor([1.0, 0.0]), torch.tensor([20.0, 5.0]))
+    far = relative_robust(torch.tensor([1.0, 0.0]), torch.tensor([20.0, 5.0]))
     start = relative(torch.tensor([10.0]), torch.tensor([20.0]))
     expected = float(start) + (2.0 / 0.36 - 1.0) * math.log(10.0)
     assert float(far[0]) == pytest.approx(expected, rel=1e-5)
@@ -122,7 +123,7 @@ def test_the_tail_begins_at_twice_the_model():
 def test_no_sample_pulls_more_than_at_the_start_of_the_tail():
     modelled = torch.logspace(-6, 4, 400, dtype=torch.float64, requires_grad=True)
     observed = torch.tensor(4.0, dtype=torch.float64)
-    (pull,) = torch.autograd.grad(relative_with_tail(modelled, observed).sum(), modelled)
+    (pull,) = torch.autograd.grad(relative_robust(modelled, observed).sum(), modelled)
     pull = pull * modelled.detach()  # by unit of ln modelled
     assert float(pull.min()) == pytest.approx(1.0 - 2.0 / 0.36, rel=1e-9)
     assert float(pull.max()) < 1.8
@@ -131,7 +132,7 @@ def test_no_sample_pulls_more_than_at_the_start_of_the_tail():
     steps = (pull.diff().abs() / torch.linspace(-6, 4, 400).diff()[0]).max()
     assert float(steps) < 40.0  # no jump at the join, which would be 180
     near = torch.linspace(0.3, 9.0, 30, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda m: relative_with_tail(m, observed), near)
+    assert torch.autograd.gradcheck(lambda m: relative_robust(m, observed), near)
 
 
 def test_with_its_tail_it_is_the_likelihood_of_an_error_that_scales_with_the_model():
@@ -139,7 +140,7 @@ def test_with_its_tail_it_is_the_likelihood_of_an_error_that_scales_with_the_mod
     mass = []
     for model in (0.5, 30.0):
         modelled = torch.tensor(model, dtype=torch.float64)
-        density = (-relative_with_tail(modelled, ratio * model)).exp()
+        density = (-relative_robust(modelled, ratio * model)).exp()
         mass.append(float(torch.trapezoid(density, ratio * model)))
     assert mass[0] == pytest.approx(mass[1], rel=1e-3)  # below twice the floor there is no tail
 
@@ -157,7 +158,7 @@ def test_with_its_tail_it_is_the_likelihood_of_an_error_that_scales_with_the_mod
 def test_where_the_model_comes_out(errors, low, high):
     ratio = errors(torch.randn(20_000, generator=torch.Generator().manual_seed(0)).double())
     model = torch.linspace(0.5, 3.0, 251, dtype=torch.float64)
-    mean = torch.stack([relative_with_tail(m, ratio).mean() for m in model])
+    mean = torch.stack([relative_robust(m, ratio).mean() for m in model])
     assert low < float(model[mean.argmin()]) < high
     assert TAIL_FROM == 2.0
 

@@ -174,6 +174,10 @@ def test_chunks_change_nothing(grid, profiles):
 def test_what_cannot_be_used_is_refused(grid, profiles):
     with pytest.raises(InputError, match=r"noise=0.0 .*; seen='pits' \(must be one of samples"):
         identifiability(grid, middle(), profiles, noise=0.0, seen="pits")
+    with pytest.raises(InputError, match=r"noise='some' \(must be above 0"):
+        identifiability(grid, middle(), profiles, noise="some")
+    one = identifiability(grid, middle(), profiles, unknown="q10")
+    assert one["parameter"].values.tolist() == ["q10"]
     with pytest.raises(InputError, match="tau are no parameters"):
         identifiability(grid, middle(), profiles, unknown=["tau"])
     nowhere = middle().map(lambda da: da * xr.full_like(grid["land_fraction"], np.nan))

@@ -20,7 +20,7 @@ RELATIVE_ERROR: Final = 0.6
 """Standard deviation of an observation as a share of the model (as a share of the observation in
 PRODA)."""
 TAIL_FROM: Final = 2.0
-"""Observation in units of the model from which `relative_with_tail` has a heavy tail: 1.7 standard
+"""Observation in units of the model from which `relative_robust` has a heavy tail: 1.7 standard
 deviations above the model, as an observation of nothing is below it."""
 _TAIL_SLOPE: Final = 1.0 - TAIL_FROM * (TAIL_FROM - 1.0) / RELATIVE_ERROR**2
 # d relative / d ln modelled at the join, -4.6: the tail goes on as steeply.
@@ -76,7 +76,7 @@ def relative(modelled: Tensor, observed: Tensor) -> Tensor:
     return 0.5 * ((modelled - observed) / spread).square() + spread.log()
 
 
-def relative_with_tail(modelled: Tensor, observed: Tensor) -> Tensor:
+def relative_robust(modelled: Tensor, observed: Tensor) -> Tensor:
     """`relative` up to an observation of twice the model, and from there straight in ln modelled.
 
     `relative` pulls a prediction up with the square of observed / modelled. Soil has samples of
@@ -103,7 +103,8 @@ def relative_with_tail(modelled: Tensor, observed: Tensor) -> Tensor:
 LOSSES: Final[dict[str, Loss]] = {
     "log_smooth_l1": log_smooth_l1,
     "smooth_l1": smooth_l1,
-    "relative": relative_with_tail,
+    "relative": relative,
+    "relative_robust": relative_robust,
 }
 
 
