@@ -1,7 +1,6 @@
 """What is asked of the posterior of a model: checked against what the model can give."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from xbinn.learning.posterior import has_dropout
 from xbinn.model import Model
 from xbinn.options import QUANTILES
 from xbinn.running.layout import Posterior
+from xbinn.science.settings import is_whole
 
 _FEWEST: int = 2
 """Samples that have a standard deviation."""
@@ -41,16 +41,16 @@ def posterior_of(
     given = tuple(levels) if levels.ndim == 1 else levels.tolist()
     asked = {"quantiles": given, "reduce": reduce, "dropout": dropout, "seed": seed}
     usual = {"quantiles": QUANTILES, "reduce": True, "dropout": True, "seed": 0}
-    if _whole(samples) and samples == 0:
+    if is_whole(samples, 0) and samples == 0:
         idle = {name: value for name, value in asked.items() if value != usual[name]}
         if idle:
             raise InputError(f"{idle} say how to sample, and samples=0 asks for none: give samples")
         return None
     fewest = _FEWEST if reduce else 1
     problems = []
-    if not _whole(samples) or samples < fewest:
+    if not is_whole(samples, fewest):
         problems.append(f"samples={samples!r} (must be 0, or a whole number from {fewest})")
-    if not _whole(seed) or seed < 0:
+    if not is_whole(seed, 0):
         problems.append(f"seed={seed!r} (must be a whole number, 0 or more)")
     numbers = [q for q in levels.ravel() if isinstance(q, int | float | np.number)]
     within = levels.ndim == 1 and len(numbers) == len(levels) > 0
@@ -85,7 +85,3 @@ def check_noise(model: Model) -> ObservationNoise:
             "(reduce=False), or outputs other than soc"
         )
     return noise
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
