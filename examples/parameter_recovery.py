@@ -3,16 +3,18 @@
     python examples/parameter_recovery.py --out recovery_output
 
 Places, depths, covariates and forcing are those of the folder that XBINN_DATA names, else of the
-embedded idealised continent; the truth is synthetic. Each case is fitted on a worker of a local
-dask cluster as an ensemble with prior functions, and two of them as one network with dropout,
-whose intervals are far too narrow. Writes the result as NetCDF, score tables as text and CSV, and
-figures as PNG.
+embedded idealised continent; the truth is synthetic. Fits run on the workers of a local dask
+cluster. Intervals come from the errors of fits to other truths; those of the dropout samples of
+two of the cases stand beside them, and are far too narrow. Writes the result as NetCDF, score
+tables as text and CSV, and figures as PNG.
 """
 
 import argparse
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -28,7 +30,7 @@ from xbinn.plotting import (
     plot_spectrum,
 )
 from xbinn.science.information import PRIOR_DOMINATED
-from xbinn.science.recovery import SUBSET, Case, recover_parameters
+from xbinn.science.recovery import SUBSET, Case, recover_parameters, recovery_errors
 from xbinn.science.recovery_scores import SCORES
 
 SEED = 0
@@ -42,11 +44,11 @@ CASES = (
     Case("linear", 0.3, SUBSET),
     Case("smooth", 0.3, SUBSET),
 )
-# Its members differ enough without dropout, which costs them skill.
-ENSEMBLE = {"members": 8, "prior_functions": True, "dropout": 0.0}
-SAMPLES = 48
-"""Of the networks with dropout."""
-ALONE = CASES[:2]
+FIT = {"members": 2}
+TRUTHS = 20
+"""That errors are learnt from, for each noise and set of unknowns."""
+SAMPLES = 32
+BY_SAMPLES = CASES[:2]
 DRAWN = {"all": Case("linear", 0.3), "subset": Case("linear", 0.3, SUBSET)}
 INDICES = {"index": "I pooled", "function_index": "I functions", "column_index": "I cell"}
 LABELS = dict(
@@ -66,33 +68,35 @@ def main() -> None:
     profiles = xbinn.datasets.open_profiles()
     print(f"grid: {grid.attrs['title']}\nprofiles: {profiles.attrs['title']}", flush=True)
     cases = tuple(DRAWN.values()) if arguments.smoke else CASES
-    quick = {"epochs": 2, "hidden": 16} if arguments.smoke else {}
-    ensemble = ENSEMBLE | ({"members": 2} if arguments.smoke else {})
-    alone = ALONE[:1] if arguments.smoke else ALONE
-    print(f"\nFitting {len(cases) + len(alone)} cases on a local dask cluster", flush=True)
+    fit = FIT | ({"epochs": 2, "hidden": 16} if arguments.smoke else {})
+    truths = 8 if arguments.smoke else TRUTHS
+    alike: dict[tuple[float, tuple[str, ...]], list[Case]] = {}
+    for case in cases:
+        alike.setdefault((case.noise, case.unknown), []).append(case)
+    n = len(alike) * truths + len(cases)
+    print(f"\nFitting {n} truths, {fit['members']} networks each, on a local dask cluster")
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster),
     ):
-        found, by_dropout = (
-            recover_parameters(
-                grid,
-                profiles,
-                cases=chosen,
-                samples=samples,
-                fit=quick | fit,
-                seed=SEED,
-                report=lambda done: print(f"  {done} done", flush=True),
+        parts, learnt = [], {}
+        for (noise, unknown), own in alike.items():
+            name = f"noise {100 * noise:g} %, {len(unknown)} unknown"
+            learnt[name] = recovery_errors(
+                grid, profiles, truths=truths, noise=noise, unknown=unknown, fit=fit, seed=SEED
             )
-            for chosen, fit, samples in (
-                (cases, ensemble, ensemble["members"]),
-                (alone, {}, 4 if arguments.smoke else SAMPLES),
-            )
-        )
+            parts.append(recover(grid, profiles, own, fit, learnt[name]))
+            print(f"  {name}: done", flush=True)
+        samples = recover(grid, profiles, BY_SAMPLES if not arguments.smoke else cases, fit, None)
+    found = xr.concat(parts, "case", join="outer", coords="minimal", compat="override")
+    found = found.sel(case=[case.name for case in cases])
     found.to_netcdf(out / "recovery.nc", engine="h5netcdf")
+    for errors in learnt.values():
+        noise, unknown = 100 * errors.attrs["noise"], errors.sizes["parameter"]
+        errors.to_netcdf(out / f"errors_{noise:g}_{unknown}.nc", engine="h5netcdf")
 
     text = "\n\n".join(score_table(found.sel(case=case.name)) for case in cases)
-    text = f"{heading(found)}\n\n{text}\n\n{summary(found, by_dropout)}\n"
+    text = f"{heading(found)}\n\n{text}\n\n{summary(found, samples)}\n\n{left_out(learnt)}\n"
     print(f"\n{text}", flush=True)
     (out / "recovery.txt").write_text(text)
     for what in ("parameter", "process"):
@@ -104,6 +108,19 @@ def main() -> None:
     print(f"\nDone in {minutes:.0f} min {seconds:.0f} s. Look at {out}/:")
     for path in sorted(out.iterdir()):
         print(f"  {path.name}")
+
+
+def recover(
+    grid: xr.Dataset,
+    profiles: xr.Dataset,
+    cases: Sequence[Case],
+    fit: dict[str, Any],
+    errors: xr.Dataset | None,
+) -> xr.Dataset:
+    """Fit to the truth of each case."""
+    return recover_parameters(
+        grid, profiles, cases=cases, samples=SAMPLES, fit=fit, seed=SEED, errors=errors
+    )
 
 
 def scores(found: xr.Dataset, what: str) -> pd.DataFrame:
@@ -123,12 +140,11 @@ def heading(found: xr.Dataset) -> str:
         f"{a['training_sites']} cells, scored at {a['held_out_sites']} cells of held-out blocks, "
         f"{a['posterior_samples']} samples, of an ensemble of {a['members']}.\n"
         "Parameters as fractions of their prior range; bias and RMSE of processes as ln, over its "
-        "central 90 % under the prior.\n"
-        "coverage: of the central 90 % of the samples, 0.90 if calibrated; shift: of the estimate "
-        "from the prior mean, in prior sd;\ncontraction: 1 - variance of the samples over that of "
-        "the prior; I: identifiability index of the parameter\nif it is one for all cells, a "
-        f"linear function of covariates, free in each cell; under {PRIOR_DOMINATED:g} it is "
-        "prior-dominated."
+        "central 90 % under the truths.\n"
+        "coverage: of the 90 % intervals, 0.90 if calibrated; shift: of the estimate from the mean "
+        "of the truths, in their sd;\ncontraction: 1 - variance left over that of the truths; I: "
+        "identifiability index of the parameter\nif it is one for all cells, a linear function of "
+        f"covariates, free in each cell; under {PRIOR_DOMINATED:g} it is prior-dominated."
     )
 
 
@@ -144,10 +160,10 @@ def score_table(one: xr.Dataset) -> str:
     return "\n".join(lines)
 
 
-def summary(found: xr.Dataset, by_dropout: xr.Dataset) -> str:
+def summary(found: xr.Dataset, samples: xr.Dataset) -> str:
     """Compare identifiable with prior-dominated parameters, and both with processes."""
     rows = []
-    fits = {"": found, ", one network": by_dropout}
+    fits = {"": found, ", by samples": samples}
     for how, case in [(how, case) for how, one in fits.items() for case in one["case"].values]:
         one = fits[how].sel(case=case)
         table = scores(one, "parameter")
@@ -158,13 +174,45 @@ def summary(found: xr.Dataset, by_dropout: xr.Dataset) -> str:
             "processes": scores(one, "process"),
         }
         rows += [
-            (case + how, name, len(t), t["r"].median(), t["R2"].median(), t["coverage"].mean())
+            (
+                case + how,
+                name,
+                len(t),
+                *(t[score].median() for score in ("r", "R2", "contraction")),
+                t["coverage"].mean(),
+            )
             for name, t in groups.items()
             if len(t)
         ]
-    columns = ["case", "group (by I functions)", "n", "median r", "median R2", "mean coverage"]
+    columns = ["case", "group (by I functions)", "n"]
+    columns += ["median r", "median R2", "median contraction", "mean coverage"]
     table = pd.DataFrame(rows, columns=columns)
     return "== Summary\n" + table.to_string(index=False, float_format=lambda v: f"{v:.2f}")
+
+
+def left_out(learnt: Mapping[str, xr.Dataset]) -> str:
+    """Tell how often the intervals that truths give each other hold them."""
+    rows = []
+    for name, errors in learnt.items():
+        known = errors["function_index"] >= PRIOR_DOMINATED
+        coverage = errors["parameter_coverage"]
+        groups = {
+            "identifiable": coverage.where(known),
+            "prior-dominated": coverage.where(~known),
+            "processes": errors["process_coverage"],
+        }
+        for kind in (*dict.fromkeys(errors["kind"].values), "all"):
+            of = errors["kind"] == kind if kind != "all" else xr.ones_like(errors["kind"], bool)
+            for group, values in groups.items():
+                dims = [dim for dim in values.dims if dim != "level"]
+                means = values.where(of).mean(dims)
+                if means.notnull().any():
+                    rows.append((f"{name}: {kind}", group, *means.values))
+    columns = ["truths", "group (by I functions)"]
+    columns += [f"{100 * level:g} %" for level in errors["level"].values]
+    table = pd.DataFrame(rows, columns=columns)
+    heading = f"== Coverage of {errors.sizes['truth']} truths, each by intervals from the others"
+    return f"{heading}\n" + table.to_string(index=False, float_format=lambda v: f"{v:.3f}")
 
 
 def draw(found: xr.Dataset, source: str, out: Path) -> None:

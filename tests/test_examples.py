@@ -33,7 +33,8 @@ def test_parameter_recovery(tmp_path: Path) -> None:
     drawn = {
         f"{n}_{c}.png" for n in ("recovered", "processes", "loadings") for c in ("all", "subset")
     }
-    assert drawn | {"spectrum.png", "recovery.txt", "recovery.nc"} <= names
+    learnt = {"errors_30_21.nc", "errors_30_4.nc"}
+    assert drawn | learnt | {"spectrum.png", "recovery.txt", "recovery.nc"} <= names
     text = (tmp_path / "recovery.txt").read_text()
     assert "Idealised continent" in text
     assert text in done.stdout

@@ -13,7 +13,14 @@ from xbinn.parameters import PARAMETER_NAMES
 from xbinn.science import recovery_case
 from xbinn.science.recovery import SUBSET, Case, recover_parameters
 from xbinn.science.recovery_case import RECOVERED_PROCESSES
-from xbinn.science.recovery_scores import SCORES, Recovered, _compare, label_recovery
+from xbinn.science.recovery_scores import (
+    SCORES,
+    Recovered,
+    _compare,
+    _of_samples,
+    label_recovery,
+)
+from xbinn.science.synthetic import LIMITS, SPREAD
 from xbinn.testing import small_grid, small_profiles
 
 FIT = {"epochs": 3, "hidden": 16, "block_size": 4.0}
@@ -74,7 +81,7 @@ def test_intervals_hold_the_estimates_and_lie_in_the_prior(found):
         assert ((high >= low) | low.isnull()).all()
     unit = found["parameter_estimate"]
     assert ((unit > 0.0) & (unit < 1.0) | unit.isnull()).all()
-    assert ((found["parameter_true"] >= 0.1 - 1e-12) | unit.isnull()).all()
+    assert ((found["parameter_true"] >= LIMITS[0]) | unit.isnull()).all()
 
 
 def test_known_parameters_are_not_in_the_fit(data, monkeypatch):
@@ -140,9 +147,9 @@ def test_scores_are_what_they_say():
     noise = np.linspace(-0.1, 0.1, 201)[:, None, None]
     scores = _compare(
         true,
-        true + 0.05 + noise,
-        prior_mean=np.full_like(true, 0.5),
-        prior_variance=np.full_like(true, 1.0 / 12.0),
+        _of_samples(true + 0.05 + noise),
+        mean=np.full_like(true, 0.5),
+        variance=np.full_like(true, 1.0 / 12.0),
         span=np.array([2.0]),
     )
     assert scores["bias"][0] == pytest.approx(0.025)
@@ -163,6 +170,7 @@ def test_a_missed_truth_is_not_covered(data, found):
     result = label_recovery(
         Recovered(
             ("beta",),
+            SPREAD,
             np.full((1, n), 0.9),
             np.full((4, 1, n), 0.1) + 0.01 * rng.random((4, 1, n)),
             process[0],
@@ -181,10 +189,11 @@ class _Places:
 
 
 def test_what_cannot_be_used_is_refused_all_at_once(data):
-    cases = [Case("cubic", 0.3), Case("linear", 0.9), Case("linear", 0.9)]
+    cases = [Case("cubic", 0.3), Case("linear", 0.9), Case("linear", 0.9), Case(spread=0)]
     with pytest.raises(
         InputError,
-        match=r"kind='cubic' .*noise=0.9 .*one name .*samples=1 .*'linear' \(without dropout",
+        match=r"kind='cubic' .*noise=0.9 .*spread=0 .*one name .*samples=1 .*"
+        r"'linear' \(without dropout",
     ):
         recover_parameters(*data, cases=cases, samples=1, fit={"encoder": "linear"})
     with pytest.raises(InputError, match=r"cases is empty \(give one or more\)"):

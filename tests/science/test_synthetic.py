@@ -13,11 +13,12 @@ from xbinn.parameters import PARAMETER_NAMES
 from xbinn.science.fitting import usable_sites
 from xbinn.science.synthetic import (
     KINDS,
-    RANGE,
+    LIMITS,
     check_unknown,
     log_sd,
     observed_sites,
     true_functions,
+    truth_variance,
 )
 from xbinn.testing import small_grid, small_profiles
 
@@ -47,16 +48,16 @@ def standardised(sites: Sites, spec: CovariateSpec, names: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_truth_fills_its_range_and_depends_on_the_named_covariates_alone(sites, spec, kind):
-    truth = true_functions(sites, spec, kind=kind, prior="binn", seed=1)
+def test_truth_spreads_as_asked_and_depends_on_the_named_covariates_alone(sites, spec, kind):
+    # So little that nothing is cut.
+    truth = true_functions(sites, spec, kind=kind, prior="binn", seed=1, spread=0.05)
     assert truth.unit.shape == (len(PARAMETER_NAMES), sites.n_sites)
-    np.testing.assert_allclose(truth.unit.min(1), RANGE[0], atol=1e-12)
-    np.testing.assert_allclose(truth.unit.max(1), RANGE[1], atol=1e-12)
-    again = true_functions(sites, spec, kind=kind, prior="binn", seed=1)
+    np.testing.assert_allclose(truth.unit.mean(1), 0.5, atol=1e-12)
+    np.testing.assert_allclose(truth.unit.std(1), 0.05, atol=1e-12)
+    again = true_functions(sites, spec, kind=kind, prior="binn", seed=1, spread=0.05)
     np.testing.assert_array_equal(truth.unit, again.unit)
-    assert not np.array_equal(
-        truth.unit, true_functions(sites, spec, kind=kind, prior="binn", seed=2).unit
-    )
+    other = true_functions(sites, spec, kind=kind, prior="binn", seed=2, spread=0.05)
+    assert not np.array_equal(truth.unit, other.unit)
     row = 3
     x = standardised(sites, spec, truth.covariates[row])
     residual = unexplained(x, truth.unit[row], kind)
@@ -83,6 +84,16 @@ def unexplained(x: np.ndarray, u: np.ndarray, kind: str) -> float:
     design = np.column_stack([np.ones(len(u)), terms])
     left = u - design @ np.linalg.lstsq(design, u, rcond=None)[0]
     return float(left.var() / u.var())
+
+
+def test_truth_is_cut_off_the_ends_of_the_prior(sites, spec):
+    unit = np.concatenate(
+        [true_functions(sites, spec, kind=k, prior="binn", seed=3, spread=0.4).unit for k in KINDS]
+    )
+    assert (unit.min(), unit.max()) == LIMITS
+    assert np.sqrt(truth_variance(0.4)) < 0.4
+    drawn = (0.5 + 0.4 * np.random.default_rng(0).standard_normal(200_000)).clip(*LIMITS)
+    assert truth_variance(0.4) == pytest.approx(drawn.var(), rel=0.01)
 
 
 def test_physical_values_are_those_of_the_prior(sites, spec):

@@ -11,28 +11,28 @@ Xu et al. 2025, arXiv:2502.00672, where four of the parameters are recovered and
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Final
 
 import xarray as xr
 
 from xbinn.errors import InputError
-from xbinn.labels.covariates import select_covariates
-from xbinn.labels.sites import Sites, gather_sites
-from xbinn.labels.spatial_blocks import spatial_blocks
+from xbinn.labels.sites import Sites
 from xbinn.learning.posterior import has_dropout
 from xbinn.parameters import PARAMETER_NAMES
 from xbinn.science.crossvalidation import hold_out
 from xbinn.science.fits import run_fits
-from xbinn.science.fitting import usable_sites
 from xbinn.science.identifiability import label_information
 from xbinn.science.information import Information, function_index
-from xbinn.science.recovery_case import Case, Part, recover_case
+from xbinn.science.recovery_case import Case, Part, gather_experiment, recover_case
+from xbinn.science.recovery_errors import recovery_errors
+from xbinn.science.recovery_intervals import errors_for, recovery_intervals
 from xbinn.science.recovery_scores import label_recovery
-from xbinn.science.settings import FitSettings, is_real, is_whole, settings_from
-from xbinn.science.synthetic import KINDS, MAX_NOISE, check_unknown
+from xbinn.science.settings import FitSettings, is_whole, settings_from
+from xbinn.science.synthetic import check_unknown
 
-__all__ = ["SUBSET", "Case", "recover_parameters"]
+__all__ = ["SUBSET", "Case", "recover_parameters", "recovery_errors", "recovery_intervals"]
 
 SUBSET: Final = ("efolding", "tau4s3", "fs1s3", "w_scaling")
 """Parameters that the published experiment recovers, the others being known."""
@@ -47,6 +47,7 @@ def recover_parameters(
     fraction: float = 0.2,
     fit: Mapping[str, Any] | None = None,
     seed: int = 0,
+    errors: xr.Dataset | None = None,
     device: str = "auto",
     report: Callable[[int], None] | None = None,
 ) -> xr.Dataset:
@@ -69,9 +70,13 @@ def recover_parameters(
     fit : mapping, optional
         Keywords of `xbinn.fit`, such as ``{"epochs": 20}``, but for seed and device. Either the
         encoder has dropout or there are several ``members``; each case fits its ensemble within
-        its task. Intervals that hold what they promise need ``prior_functions`` too.
+        its task.
     seed : int
         Of truth, noise, blocks, fits and samples.
+    errors : Dataset, optional
+        Of `xbinn.science.recovery_errors.recovery_errors` for fits of these settings, with the
+        noise, the spread and the unknown parameters of the cases: what estimates and intervals
+        then follow from. By default they are the mean and the quantiles of the samples.
     device : str
         As for `xbinn.fit`.
     report : callable, optional
@@ -82,7 +87,7 @@ def recover_parameters(
     Dataset
         By ``case``: ``parameter_true``, ``parameter_estimate``, ``parameter_low``,
         ``parameter_high`` (case, parameter, site), fractions of the prior range at the cells of
-        held-out blocks, the interval being that of 90 % of the samples; scores
+        held-out blocks, the interval being the central one of 90 %; scores
         ``parameter_correlation``, ``_r2``, ``_bias``, ``_rmse``, ``_coverage``, ``_shift``,
         ``_contraction`` (case, parameter), NaN where a parameter is known; the same for the natural
         logarithm of each ``process``; and what `xbinn.science.identifiability` says of the
@@ -101,17 +106,15 @@ def recover_parameters(
 
     Notes
     -----
-    Intervals of dropout, and of members without prior functions, are far too narrow. Whatever they
-    are of, ``coverage`` says how often they hold the truth.
+    Intervals of dropout, and of members without prior functions, are far too narrow; those of
+    ``errors`` hold what they promise over many truths. ``parameter_coverage`` says how often.
     """
     settings = settings_from(
         {} if fit is None else fit, caller="recover_parameters", seed=seed, device=device
     )
-    cases = _checked(cases, samples, seed, settings)
-    spec = select_covariates(ds, settings.covariates, settings.categorical)
-    sites = gather_sites(ds, profiles, spec, bedrock=settings.bedrock, tolerance=settings.tolerance)
-    sites = usable_sites(sites, settings.prior, settings.bedrock, settings.observation)
-    blocks = spatial_blocks(sites.lat, sites.lon, settings.block_size)
+    cases = _checked(cases, samples, seed, settings, by_samples=errors is None)
+    learnt = None if errors is None else errors_for(errors, cases, settings)
+    sites, spec, blocks = gather_experiment(ds, profiles, settings)
     held_out = hold_out(blocks, fraction, seed)
     found = run_fits(
         recover_case,
@@ -124,7 +127,7 @@ def recover_parameters(
     )
     test, training = (sites.select(which) for which in (held_out, ~held_out))
     labelled = [
-        label_recovery(result, test).merge(
+        label_recovery(result, test, learnt).merge(
             _summary(information, training), join="outer", compat="no_conflicts"
         )
         for result, information in found
@@ -142,6 +145,7 @@ def recover_parameters(
         kind=("case", [case.kind for case in cases]),
         noise=("case", [case.noise for case in cases], {"units": "1"}),
         n_unknown=("case", [len(case.unknown) for case in cases]),
+        spread=("case", [case.spread for case in cases], {"units": "1"}),
     )
     result.attrs = {
         "title": f"Recovery of known parameters, synthetic truth on: {ds.attrs.get('title', '')}",
@@ -175,7 +179,7 @@ def _are_of(kind: type, values: object) -> bool:
 
 
 def _checked(
-    cases: Sequence[Case], samples: int, seed: int, settings: FitSettings
+    cases: Sequence[Case], samples: int, seed: int, settings: FitSettings, *, by_samples: bool
 ) -> tuple[Case, ...]:
     if not _are_of(Case, cases):
         raise InputError(
@@ -185,26 +189,25 @@ def _checked(
     if not cases:
         problems.append("cases is empty (give one or more)")
     for case in cases:
-        if case.kind not in KINDS:
-            problems.append(f"kind={case.kind!r} (must be one of {', '.join(KINDS)})")
-        if not is_real(case.noise) or not 0.0 <= case.noise <= MAX_NOISE:
-            problems.append(f"noise={case.noise!r} (must be a number from 0 to {MAX_NOISE})")
+        problems += case.problems()
     if not is_whole(seed, 0):
         problems.append(f"seed={seed!r} (must be a whole number: truth and noise follow from it)")
-    named = {(case.kind, case.noise, len(case.unknown)) for case in cases}
+    named = {(case.kind, case.noise, case.spread, len(case.unknown)) for case in cases}
     if len(named) < len(cases):
-        problems.append("cases that have one name (kind, noise and number of unknowns must differ)")
+        problems.append(
+            "cases that have one name (kind, noise, spread or number of unknowns must differ)"
+        )
     fewest = max(2, settings.members)
     if not is_whole(samples, fewest):
         problems.append(f"samples={samples!r} (must be a whole number, {fewest} or more)")
     masked = settings.encoder.get("dropout") or (
         settings.module is not None and has_dropout(settings.module)
     )
-    if settings.members == 1 and not masked:
+    if by_samples and settings.members == 1 and not masked:
         problems.append(
             f"one member of the encoder {settings.encoder['encoder']!r} (without dropout there is "
-            "no interval: give several members)"
+            "no interval: give several members, or errors)"
         )
     if problems:
         raise InputError(f"settings that cannot be used: {'; '.join(problems)}")
-    return tuple(Case(c.kind, c.noise, check_unknown(tuple(c.unknown))) for c in cases)
+    return tuple(replace(c, unknown=check_unknown(tuple(c.unknown))) for c in cases)

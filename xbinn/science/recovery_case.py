@@ -6,10 +6,12 @@ from typing import Final
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor
 
-from xbinn.labels.covariates import CovariateSpec
-from xbinn.labels.sites import Sites
+from xbinn.labels.covariates import CovariateSpec, select_covariates
+from xbinn.labels.sites import Sites, gather_sites
+from xbinn.labels.spatial_blocks import spatial_blocks
 from xbinn.learning.data import TrainingData
 from xbinn.learning.encoders import build_encoder
 from xbinn.learning.model import BINN
@@ -25,20 +27,29 @@ from xbinn.science.fitting import (
     recoded,
     train_on,
     training_data,
+    usable_sites,
     validation_sites,
 )
 from xbinn.science.information import Information, fisher_information, observation_jacobian
 from xbinn.science.recovery_scores import Recovered
-from xbinn.science.settings import FitSettings, check_dtype
-from xbinn.science.synthetic import observed_sites, true_functions
+from xbinn.science.settings import FitSettings, check_dtype, is_real
+from xbinn.science.synthetic import (
+    KINDS,
+    LIMITS,
+    MAX_NOISE,
+    MAX_SPREAD,
+    SPREAD,
+    observed_sites,
+    true_functions,
+)
 from xbinn.variables import PROCESS_NAMES
 
 LEAST_NOISE: Final = 0.05
 """Assumed for the identifiability of less noisy cases: no fit follows its data more closely."""
 RECOVERED_PROCESSES: Final = tuple(name for name in PROCESS_NAMES if name != "carbon_input")
 """Carbon input is forcing."""
-_PRIOR_DRAWS: Final = 48
-"""Parameter vectors a site that the spread of processes under the prior comes from."""
+_DRAWS: Final = 48
+"""Parameter vectors a site that the spread of processes of truths comes from."""
 
 
 Member = tuple[BINN[KnownForcing, SteadyState], TrainingData[KnownForcing]]
@@ -57,16 +68,34 @@ class Case:
         Relative standard deviation of observations, 0 to 0.6.
     unknown : tuple of str
         Parameters to be found; the others are known to the fit. All by default.
+    spread : float
+        Standard deviation of a true parameter over its prior range; 0.29 is that of the prior.
     """
 
     kind: str = "smooth"
     noise: float = 0.3
     unknown: tuple[str, ...] = PARAMETER_NAMES
+    spread: float = SPREAD
 
     @property
     def name(self) -> str:
         """Say what it is, as in "smooth, noise 30 %, 4 unknown"."""
-        return f"{self.kind}, noise {100 * self.noise:g} %, {len(self.unknown)} unknown"
+        wide = "" if self.spread == SPREAD else f", spread {self.spread:g}"
+        return f"{self.kind}, noise {100 * self.noise:g} %, {len(self.unknown)} unknown{wide}"
+
+    def problems(self) -> list[str]:
+        """Say what cannot be used."""
+        found = []
+        if self.kind not in KINDS:
+            found.append(f"kind={self.kind!r} (must be one of {', '.join(KINDS)})")
+        if not is_real(self.noise) or not 0.0 <= self.noise <= MAX_NOISE:
+            found.append(f"noise={self.noise!r} (must be a number from 0 to {MAX_NOISE})")
+        if not is_real(self.spread) or not 0.0 < self.spread <= MAX_SPREAD:
+            found.append(
+                f"spread={self.spread!r} (must be a number above 0, up to {MAX_SPREAD}: a "
+                "standard deviation over the prior range)"
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -80,12 +109,29 @@ class Part:
     seed: int
 
 
+def gather_experiment(
+    ds: xr.Dataset, profiles: xr.Dataset, settings: FitSettings
+) -> tuple[Sites, CovariateSpec, np.ndarray]:
+    """Find the usable sites of profiles, what describes them, and the spatial block of each."""
+    spec = select_covariates(ds, settings.covariates, settings.categorical)
+    sites = gather_sites(ds, profiles, spec, bedrock=settings.bedrock, tolerance=settings.tolerance)
+    sites = usable_sites(sites, settings.prior, settings.bedrock, settings.observation)
+    return sites, spec, spatial_blocks(sites.lat, sites.lon, settings.block_size)
+
+
 def recover_case(
     sites: Sites, covariates: CovariateSpec, part: Part, device: torch.device
 ) -> tuple[Recovered, Information]:
     """Run one case; a task of its own, see `recover_parameters`."""
     settings, case, away = part.settings, part.case, part.held_out
-    truth = true_functions(sites, covariates, kind=case.kind, prior=settings.prior, seed=part.seed)
+    truth = true_functions(
+        sites,
+        covariates,
+        kind=case.kind,
+        prior=settings.prior,
+        seed=part.seed,
+        spread=case.spread,
+    )
     synthetic = observed_sites(
         sites,
         truth.parameters,
@@ -120,9 +166,9 @@ def recover_case(
     known = SoilCarbonModel(settings.bedrock).steady_state(
         data.forcing.parameters, data.forcing.forcing
     )
-    prior = _prior_processes(data, process, settings, part.seed)
+    among = _processes_of_truths(data, process, settings, case.spread, part.seed)
     recovered = Recovered(
-        case.unknown, truth.unit[rows][:, away], unit, _logs(known), by_process, prior
+        case.unknown, case.spread, truth.unit[rows][:, away], unit, _logs(known), by_process, among
     )
     return recovered, information
 
@@ -190,21 +236,23 @@ def _draw(members: Sequence[Member], part: Part) -> tuple[np.ndarray, np.ndarray
     return np.stack(units), np.stack(found)
 
 
-def _prior_processes(
+def _processes_of_truths(
     data: TrainingData[KnownForcing],
     process: PartlyKnownModel,
     settings: FitSettings,
+    spread: float,
     seed: int,
 ) -> np.ndarray:
-    """Ln processes for unknown parameters drawn from the prior, (draw, process, site)."""
+    """Ln processes for unknown parameters that spread as those of truths, (draw, process, site)."""
     low, high = torch.tensor(prior_bounds(settings.prior), dtype=torch.float64).T[:, :, None]
     rows = [PARAMETER_NAMES.index(name) for name in process.unknown]
     generator = torch.Generator().manual_seed(seed)
     drawn = []
     with torch.inference_mode():
-        for _ in range(_PRIOR_DRAWS):
+        for _ in range(_DRAWS):
             shape = (N_PARAMETERS, data.n_sites)
-            unit: Tensor = torch.rand(shape, generator=generator, dtype=torch.float64)
+            unit: Tensor = torch.randn(shape, generator=generator, dtype=torch.float64)
+            unit = (0.5 + spread * unit).clamp(*LIMITS)
             values = (low + (high - low) * unit)[rows]
             drawn.append(_logs(process.steady_state(values, data.forcing)))
     return np.stack(drawn)

@@ -9,15 +9,14 @@ import xarray as xr
 
 from xbinn.labels.sites import Sites
 from xbinn.parameters import PARAMETERS
+from xbinn.science.error_model import Errors
 from xbinn.science.metrics import bias, correlation, r2, rmse
+from xbinn.science.synthetic import truth_variance
 from xbinn.variables import PROCESSES
 
 LEVEL: Final = 0.9
 """Of the intervals."""
-_PRIOR_MEAN: Final = 0.5
-_PRIOR_VARIANCE: Final = 1.0 / 12.0
-"""Of a uniform distribution on the unit interval."""
-_KNOWN: Final = 1e-18
+KNOWN: Final = 1e-18
 """Variance of what does not vary with the unknown parameters, but for rounding."""
 
 SCORES: Final[Mapping[str, str]] = {
@@ -26,9 +25,9 @@ SCORES: Final[Mapping[str, str]] = {
     "bias": "mean of estimate minus truth, over the prior range",
     "rmse": "root mean squared error of the estimate, over the prior range",
     "coverage": f"share of the cells whose {100 * LEVEL:g} % interval holds the truth",
-    "shift": "distance of the estimate from the prior mean, root mean square, in prior standard "
-    "deviations",
-    "contraction": "1 - variance of the samples / variance of the prior",
+    "shift": "distance of the estimate from the mean of the truths, root mean square, in their "
+    "standard deviations",
+    "contraction": "1 - variance left / variance of the truths",
 }
 
 
@@ -40,6 +39,8 @@ class Recovered:
     ----------
     unknown : tuple of str
         Parameters that were to be found.
+    spread : float
+        Of their truths, as in `xbinn.science.synthetic`.
     unit_true : ndarray (unknown, site)
         Fractions of the prior range.
     unit : ndarray (sample, unknown, site)
@@ -48,19 +49,36 @@ class Recovered:
         Natural logarithm.
     process : ndarray (sample, process, site)
         Samples of the same.
-    process_prior : ndarray (draw, process, site)
-        The same for parameters from the prior.
+    process_of_truths : ndarray (draw, process, site)
+        The same for parameters that spread as those of truths.
     """
 
     unknown: tuple[str, ...]
+    spread: float
     unit_true: np.ndarray
     unit: np.ndarray
     process_true: np.ndarray
     process: np.ndarray
-    process_prior: np.ndarray
+    process_of_truths: np.ndarray
+
+    @property
+    def unit_estimate(self) -> np.ndarray:
+        """Mean of the samples of parameters, (unknown, site)."""
+        return np.asarray(self.unit.mean(axis=0))
+
+    @property
+    def process_estimate(self) -> np.ndarray:
+        """Natural logarithm of the mean of the samples of processes, (process, site)."""
+        return np.asarray(np.logaddexp.reduce(self.process, axis=0) - np.log(len(self.process)))
 
 
-def label_recovery(found: Recovered, sites: Sites) -> xr.Dataset:
+Bounds = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Estimate, low and high end of the interval, variance left; (row, site) each."""
+
+
+def label_recovery(
+    found: Recovered, sites: Sites, errors: Mapping[str, Errors] | None = None
+) -> xr.Dataset:
     """Score one case and label it, see `xbinn.science.recovery.recover_parameters`.
 
     Parameters
@@ -69,22 +87,29 @@ def label_recovery(found: Recovered, sites: Sites) -> xr.Dataset:
         Truth and samples.
     sites : Sites
         Held-out cells, for their places.
+    errors : mapping of "parameter" and "process" to Errors, optional
+        What estimates and intervals follow from; by default from the samples.
     """
-    middle = np.full_like(found.unit_true, _PRIOR_MEAN)
-    parameters = _compare(
+    if errors is None:
+        parameters, processes = _of_samples(found.unit), _of_samples(found.process)
+    else:
+        parameters = _of_errors(errors["parameter"], found.unit_estimate, limits=(0.0, 1.0))
+        processes = _of_errors(errors["process"], found.process_estimate)
+    middle = np.full_like(found.unit_true, 0.5)
+    parameters_scored = _compare(
         found.unit_true,
-        found.unit,
-        prior_mean=middle,
-        prior_variance=np.full_like(middle, _PRIOR_VARIANCE),
+        parameters,
+        mean=middle,
+        variance=np.full_like(middle, truth_variance(found.spread)),
         span=np.ones(len(middle)),
     )
     tail = 0.5 * (1.0 - LEVEL)
-    low, high = np.nanquantile(found.process_prior, [tail, 1.0 - tail], axis=(0, 2))
-    processes = _compare(
+    low, high = np.nanquantile(found.process_of_truths, [tail, 1.0 - tail], axis=(0, 2))
+    processes_scored = _compare(
         found.process_true,
-        found.process,
-        prior_mean=np.nanmean(found.process_prior, axis=0),
-        prior_variance=np.nanvar(found.process_prior, axis=0),
+        processes,
+        mean=np.nanmean(found.process_of_truths, axis=0),
+        variance=np.nanvar(found.process_of_truths, axis=0),
         span=high - low,
     )
     named = {v.name: v for v in PROCESSES if v.name != "carbon_input"}
@@ -93,8 +118,8 @@ def label_recovery(found: Recovered, sites: Sites) -> xr.Dataset:
     of_process = "natural logarithm of the process"
     return xr.Dataset(
         {
-            **_variables("parameter", parameters, of_parameter),
-            **_variables("process", processes, of_process),
+            **_variables("parameter", parameters_scored, of_parameter),
+            **_variables("process", processes_scored, of_process),
         },
         coords={
             "parameter": list(found.unknown),
@@ -108,26 +133,40 @@ def label_recovery(found: Recovered, sites: Sites) -> xr.Dataset:
     )
 
 
+def _of_samples(samples: np.ndarray) -> Bounds:  # (sample, row, site)
+    tail = 0.5 * (1.0 - LEVEL)
+    low, high = np.quantile(samples, [tail, 1.0 - tail], axis=0)
+    return samples.mean(axis=0), low, high, samples.var(axis=0, ddof=1)
+
+
+def _of_errors(
+    errors: Errors,
+    estimate: np.ndarray,  # (row, site)
+    limits: tuple[float, float] = (-np.inf, np.inf),
+) -> Bounds:
+    middle = errors.corrected(estimate)
+    low, high = (middle + end[:, None] for end in errors.bounds(LEVEL))
+    left = np.broadcast_to(errors.mean_square[:, None], middle.shape)
+    return middle.clip(*limits), low.clip(*limits), high.clip(*limits), left
+
+
 def _compare(
     true: np.ndarray,  # (row, site)
-    samples: np.ndarray,  # (sample, row, site)
+    bounds: Bounds,
     *,
-    prior_mean: np.ndarray,  # (row, site)
-    prior_variance: np.ndarray,  # (row, site)
+    mean: np.ndarray,  # (row, site), of the truths
+    variance: np.ndarray,  # (row, site), of the truths
     span: np.ndarray,  # (row,)
 ) -> dict[str, np.ndarray]:
-    tail = 0.5 * (1.0 - LEVEL)
-    estimate = samples.mean(axis=0)
-    low, high = np.quantile(samples, [tail, 1.0 - tail], axis=0)
+    estimate, low, high, left = bounds
     scores = {name: np.full(len(true), np.nan) for name in SCORES}
     for row in range(len(true)):
         # A process may be undefined, or follow from known parameters alone.
-        some = np.isfinite(true[row]) & np.isfinite(estimate[row]) & (prior_variance[row] > _KNOWN)
+        some = np.isfinite(true[row]) & np.isfinite(estimate[row]) & (variance[row] > KNOWN)
         if not some.any():
             continue
         t, e = true[row, some], estimate[row, some]
-        distance = (e - prior_mean[row, some]) ** 2 / prior_variance[row, some]
-        left = samples[:, row, some].var(axis=0, ddof=1) / prior_variance[row, some]
+        distance = (e - mean[row, some]) ** 2 / variance[row, some]
         inside = (low[row, some] <= t) & (t <= high[row, some])
         values = (
             correlation(e, t),
@@ -136,7 +175,7 @@ def _compare(
             rmse(e, t) / span[row],
             inside.mean(),
             np.sqrt(distance.mean()),
-            1.0 - left.mean(),
+            1.0 - left[row, some].mean() / variance[row, some].mean(),
         )
         for name, value in zip(SCORES, values, strict=True):
             scores[name][row] = value
@@ -147,9 +186,9 @@ def _variables(what: str, values: Mapping[str, np.ndarray], quantity: str) -> di
     tail = 50.0 * (1.0 - LEVEL)
     fields = {
         "true": f"true {quantity}",
-        "estimate": f"estimated {quantity}, mean of the samples",
-        "low": f"{tail:g} % quantile of the samples: {quantity}",
-        "high": f"{100.0 - tail:g} % quantile of the samples: {quantity}",
+        "estimate": f"estimated {quantity}",
+        "low": f"{tail:g} % quantile: {quantity}",
+        "high": f"{100.0 - tail:g} % quantile: {quantity}",
     }
     over = "central 90 % of the prior range" if what == "process" else "prior range"
     scores = {n: text.replace("prior range", over) for n, text in SCORES.items()}

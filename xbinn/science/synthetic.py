@@ -11,8 +11,9 @@ either sign and size 0.5 to 1, through one of `KINDS`:
 ``threshold``           sum_k w_k [x_k > t_k], t_k a quantile from 0.25 to 0.75
 ======================  ==================================================
 
-The sum is brought to `RANGE` of the unit interval of the prior by its least and greatest value over
-the sites, off the ends, where no network with a sigmoid could follow.
+The sum is brought to the middle of the unit interval of the prior and to one standard deviation
+over the sites, the same for all kinds, and cut at `LIMITS`, off the ends, where no network with a
+sigmoid could follow. Truths of all kinds spread alike, and intervals can be held against that.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from scipy.special import ndtri
 
 from xbinn.constants import KG_PER_G
 from xbinn.errors import InputError
@@ -35,7 +37,12 @@ from xbinn.science.fitting import training_data
 
 N_COVARIATES: Final = 3
 """Covariates that a parameter depends on, at most."""
-RANGE: Final = (0.1, 0.9)
+SPREAD: Final = 0.23
+"""Standard deviation of a true parameter in the unit interval of the prior, before it is cut: that
+of a uniform distribution from 0.1 to 0.9."""
+MAX_SPREAD: Final = 0.5
+"""No more fits into the unit interval."""
+LIMITS: Final = (0.02, 0.98)
 """Of the true parameters in the unit interval of the prior."""
 MAX_NOISE: Final = 0.6
 """Relative error of BINN's and PRODA's cost function."""
@@ -96,7 +103,13 @@ class Truth:
 
 
 def true_functions(
-    sites: Sites, covariates: CovariateSpec, *, kind: str, prior: Prior, seed: int
+    sites: Sites,
+    covariates: CovariateSpec,
+    *,
+    kind: str,
+    prior: Prior,
+    seed: int,
+    spread: float = SPREAD,
 ) -> Truth:
     """Make the 21 parameters known functions of the numeric covariates of sites.
 
@@ -112,6 +125,8 @@ def true_functions(
         Bounds of the parameters.
     seed : int
         Of covariates, weights and shapes. The function of a parameter does not depend on others.
+    spread : float
+        Standard deviation of a parameter over the sites, before it is cut, in the unit interval.
 
     Raises
     ------
@@ -121,21 +136,21 @@ def true_functions(
     if kind not in KINDS:
         raise InputError(f"kind={kind!r} is not known: choose one of {', '.join(KINDS)}")
     values = sites.numeric.T.astype(np.float64)  # (covariate, site)
-    spread = values.std(axis=1)
-    varies = np.flatnonzero(spread > 1e-6 * np.abs(values).max(axis=1, initial=0.0))
+    scale = values.std(axis=1)
+    varies = np.flatnonzero(scale > 1e-6 * np.abs(values).max(axis=1, initial=0.0))
     if not varies.size:
         raise InputError(
             f"none of the {len(values)} numeric covariates varies among the {sites.n_sites} sites, "
             "so nothing can depend on them: give covariates that do"
         )
-    x = (values[varies] - values[varies].mean(axis=1, keepdims=True)) / spread[varies, None]
+    x = (values[varies] - values[varies].mean(axis=1, keepdims=True)) / scale[varies, None]
     x = x.clip(-_CUT, _CUT) / _CUT
     unit = np.empty((N_PARAMETERS, sites.n_sites))
     named = []
     for row in range(N_PARAMETERS):
         rng = np.random.default_rng([seed, list(KINDS).index(kind), row])
         chosen = rng.choice(varies.size, min(N_COVARIATES, varies.size), replace=False)
-        unit[row] = _into_range(KINDS[kind](x[chosen], rng))
+        unit[row] = into_prior(KINDS[kind](x[chosen], rng), spread)
         named.append(" ".join(covariates.numeric[varies[c]][0] for c in chosen))
     low, high = np.array(prior_bounds(prior)).T[:, :, None]
     return Truth(unit, low + (high - low) * unit, tuple(named))
@@ -213,8 +228,21 @@ def _weights(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.asarray(rng.uniform(0.5, 1.0, n) * rng.choice([-1.0, 1.0], n))
 
 
-def _into_range(values: np.ndarray) -> np.ndarray:
-    low, high = values.min(), values.max()
-    if low == high:
+def truth_variance(spread: float) -> float:
+    """Variance of a normal true parameter, cut at `LIMITS`, in the unit interval.
+
+    Examples
+    --------
+    >>> round(truth_variance(0.23) ** 0.5, 3)
+    0.222
+    """
+    probability = (np.arange(1000) + 0.5) / 1000
+    return float((0.5 + spread * ndtri(probability)).clip(*LIMITS).var())
+
+
+def into_prior(values: np.ndarray, spread: float) -> np.ndarray:
+    """Bring numbers to the middle of the unit interval and to a standard deviation, and cut."""
+    if values.min() == values.max():
         return np.full_like(values, 0.5)
-    return np.asarray(RANGE[0] + (RANGE[1] - RANGE[0]) * (values - low) / (high - low))
+    standard = (values - values.mean()) / values.std()
+    return np.asarray((0.5 + spread * standard).clip(*LIMITS))
