@@ -239,10 +239,11 @@ def _solve(
     """
     place = start.clamp(low, high)
     active = place.isfinite()
+    share = torch.empty_like(weight)
     for _ in range(_ITERATIONS):
-        share = 1.0 / (1.0 + weight * (-place).exp())  # (draw, n)
+        torch.mul(weight, (-place).exp(), out=share).add_(1.0).reciprocal_()
         mean = share.mean(0)
-        slope = mean - share.square().mean(0)
+        slope = mean - share.square_().mean(0)
         miss = mean.logit() - wanted
         low = torch.where(miss < 0.0, place, low)
         high = torch.where(miss > 0.0, place, high)
