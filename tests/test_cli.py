@@ -125,12 +125,11 @@ def test_options_of_fit_arrive(folder, tmp_path):
     options = {
         "covariates": ("elevation", "npp"), "hidden": (4, 3), "block_size": "900 km",
         "validation": None, "bedrock": "published", "learning_rate": 0.01, "epochs": 1, "seed": 3,
-        "prior_functions": True,
     }  # fmt: skip
     given = [
         "--covariates", "elevation", "--covariates", "npp", "--hidden", "4,3",
         "--block-size", "900 km", "--validation", "none", "--bedrock", "published",
-        "--learning-rate", 0.01, "--epochs", 1, "--seed", 3, "--prior-functions",
+        "--learning-rate", 0.01, "--epochs", 1, "--seed", 3,
     ]  # fmt: skip
     files = ["--data", folder / "grid.nc", "--profiles", folder / "profiles.nc"]
     said = run("fit", *files, "--to", tmp_path / "m.xbinn", *given, "--json")

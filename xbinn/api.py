@@ -61,7 +61,6 @@ def fit(
     hidden: int | Sequence[int] = options.HIDDEN,
     dropout: float = options.DROPOUT,
     members: int = options.MEMBERS,
-    prior_functions: bool = False,
     observation: Observation = "layer_mean",
     loss: LossName = "log_smooth_l1",
     regularization: float = options.REGULARIZATION,
@@ -115,9 +114,6 @@ def fit(
     members : int
         Networks of a deep ensemble, fitted alike but for their seed and their validation part; on
         a dask cluster side by side, one to a device.
-    prior_functions : bool
-        Add a random function of the numeric covariates to each network, fixed and as wide as the
-        prior, so that members differ where the profiles say nothing; for ensembles.
     observation : {"layer_mean", "node"}
         What a sample sees: the overlap-weighted mean of the model layers over its interval, or
         linear interpolation between nodes at mid-depth (published).
@@ -171,7 +167,6 @@ def fit(
     References
     ----------
     Xu et al. 2025, arXiv:2502.00672 (BINN). Fan et al. 2025, arXiv:2506.14054 (ScIReN).
-    Osband et al. 2018, arXiv:1806.03335 (prior functions).
     """
     check_dataset(ds)
     settings = fit_settings(
@@ -182,7 +177,6 @@ def fit(
         hidden=hidden,
         dropout=dropout,
         members=members,
-        prior_functions=prior_functions,
         observation=observation,
         validation=validation,
         block_size=block_size,

@@ -103,7 +103,7 @@ def options_of(
     Parameters
     ----------
     function : callable
-        Annotated with literals, numbers, texts, sequences of them and truth values.
+        Annotated with literals, numbers, texts and sequences of them.
     without : sequence of str
         Keywords that are no options.
     """
@@ -117,13 +117,8 @@ def options_of(
 
     def decorate(decorated: _FunctionT) -> _FunctionT:
         for p in reversed(keywords):
-            name, attributes = (
-                f"--{p.name.replace('_', '-')}",
-                _attributes(hints[p.name], p.default),
-            )
-            if hints[p.name] is bool:
-                name, attributes["default"] = f"{name}/--no-{name[2:]}", None
-            decorated = click.option(name, **attributes)(decorated)
+            name = f"--{p.name.replace('_', '-')}"
+            decorated = click.option(name, **_attributes(hints[p.name], p.default))(decorated)
         return decorated
 
     return decorate
@@ -148,7 +143,7 @@ def _attributes(hint: Any, default: Any) -> dict[str, Any]:
     elif float in members and str in members:
         kind = _NumberOrText()
     else:
-        kind = next(t for t in (bool, int, float, str) if t in members or several)
+        kind = next(t for t in (int, float, str) if t in members or several)
     if several:
         return {"type": str, "multiple": True, "help": "May be repeated."}
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default

@@ -1,8 +1,6 @@
 """Ensembles: members alike but for their seed, joined into one model."""
 
 import re
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +9,7 @@ import xarray as xr
 from distributed import Client, LocalCluster
 
 import xbinn
-from xbinn.science.calibration import calibration
 from xbinn.science.ensemble import member_seeds
-from xbinn.science.noise import mean_noise
 from xbinn.testing import small_grid, small_profiles
 
 MEMBERS = 3
@@ -70,33 +66,6 @@ def test_without_samples_the_mean_of_the_members_is_predicted(
     assert float(xbinn.score(grid, ensemble, profiles)["n"].max()) > 0
 
 
-def test_the_spread_of_prior_functions_is_not_counted_twice() -> None:
-    grid = small_grid((12, 18))
-    training, apart = small_profiles(grid, 250), small_profiles(grid, 250, seed=50)
-    fit = {"epochs": 25, "prior_functions": True, "block_size": 1.0}
-    wide = xbinn.fit(grid, training, members=4, seed=3, **fit)
-    each = [xbinn.fit(grid, training, seed=seed, **fit) for seed in member_seeds(3, 4)]
-    # As an ensemble without prior functions has it: what is learnt about each by itself.
-    apart_from_others = mean_noise([m.predictor.noise for m in each])
-    assert wide.predictor.noise.surface < 0.8 * apart_from_others.surface
-    twice = replace(wide, predictor=replace(wide.predictor, noise=apart_from_others), _path=None)
-    found, before = (
-        float(
-            calibration(grid, model, apart, samples=16)["coverage"].sel(
-                interval_of="observation", level=0.9, depth_range="all"
-            )
-        )
-        for model in (wide, twice)
-    )
-    assert abs(found - 0.9) < abs(before - 0.9)
-
-
-def test_members_with_prior_functions_need_no_seed(grid, profiles) -> None:
-    made = [xbinn.fit(grid, profiles, members=2, prior_functions=True, epochs=1) for _ in range(2)]
-    assert made[0].settings["seed"] != made[1].settings["seed"]
-    assert isinstance(made[0].settings["seed"], int)
-
-
 def test_a_saved_ensemble_is_the_same(grid, ensemble, tmp_path) -> None:
     ensemble.save(tmp_path / "e.xbinn")
     loaded = xbinn.load(tmp_path / "e.xbinn")
@@ -146,18 +115,3 @@ def test_folds_are_fitted_by_ensembles_too(grid, profiles) -> None:
         seed=0,
     )
     assert {model.members for model in found.models.values()} == {2}
-
-
-def test_prior_functions_set_members_apart_and_are_kept(
-    grid: xr.Dataset, profiles: xr.Dataset, ensemble: xbinn.Model, tmp_path: Path
-) -> None:
-    wide = xbinn.fit(grid, profiles, members=MEMBERS, prior_functions=True, epochs=2, seed=3)
-    settings = {"samples": MEMBERS, "dropout": False, "outputs": "parameters"}
-    spread = {
-        name: xbinn.predict(grid, model, **settings)["efolding_std"].mean().item()
-        for name, model in {"wide": wide, "narrow": ensemble}.items()
-    }
-    assert spread["wide"] > 3.0 * spread["narrow"]
-    wide.save(tmp_path / "wide.xbinn")
-    again = xbinn.predict(grid, xbinn.load(tmp_path / "wide.xbinn"), **settings)
-    xr.testing.assert_identical(again, xbinn.predict(grid, wide, **settings))

@@ -244,14 +244,3 @@ def test_members_take_turns(data):
 def test_too_few_samples_for_the_members_are_refused(data):
     with pytest.raises(InputError, match=r"samples=2 \(must be a whole number, 3 or more\)"):
         recover_parameters(*data, samples=2, fit={"members": 3})
-
-
-def test_prior_functions_widen_intervals_to_what_they_promise(data, found):
-    fit = {**FIT, "members": 8, "prior_functions": True, "dropout": 0.0}
-    wide = recover_parameters(*data, cases=CASES[:1], samples=8, fit=fit, device="cpu").isel(case=0)
-    by_dropout = found.isel(case=0)["parameter_coverage"].mean()
-    # From the least to the greatest of 8 draws lie 7 in 9 of what they are drawn from.
-    assert float(wide["parameter_coverage"].mean()) > 0.7
-    assert float(by_dropout) < 0.5
-    assert float(wide["parameter_contraction"].median()) < 0.5
-    assert float(found.isel(case=0)["parameter_contraction"].median()) > 0.8

@@ -86,19 +86,11 @@ def test_settings_come_back_from_the_model() -> None:
         ("regularization", 10**400, "a number, 0 or more"),
         ("dropout", -0.1, "a share from 0"),
         ("hidden", {"a": 1}, "a whole number"),
-        ("prior_functions", 1, "True or False"),
     ],
 )
 def test_a_bad_setting_is_named(name: str, value: Any, rule: str) -> None:
     with pytest.raises(InputError, match=rf"{name}.*=.*\(must be {rule}"):
         settings(**{name: value})
-
-
-@pytest.mark.parametrize("encoder", ["constant", "spline"])
-def test_prior_functions_are_for_functions_of_all_covariates(encoder: str) -> None:
-    with pytest.raises(InputError, match=f"must be False for the encoder '{encoder}'"):
-        settings(encoder=encoder, prior_functions=True)
-    assert settings(prior_functions=True).encoder["prior_function"] is True
 
 
 def test_all_bad_settings_are_named() -> None:

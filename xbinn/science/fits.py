@@ -7,7 +7,7 @@ after the other. Equal seeds give equal models either way.
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -23,7 +23,7 @@ from xbinn.running.device import choose_device
 from xbinn.running.resources import check_device, current_client, gpu_resources
 from xbinn.running.scheduling import run_tasks
 from xbinn.science.ensemble import join, member_settings
-from xbinn.science.fitting import fit_sites, noise_of_members
+from xbinn.science.fitting import fit_sites
 from xbinn.science.settings import FitSettings
 
 PartT = TypeVar("PartT")
@@ -204,9 +204,8 @@ def fit_ensemble(
     Model
         With all members; with seeds, the same on any number of workers.
     """
-    each = member_settings(_with_seed(settings))
-    models = fit_many(sites, covariates, each, device=device, report=report)
-    return _joined(models, sites, covariates, each)
+    each = member_settings(settings)
+    return join(fit_many(sites, covariates, each, device=device, report=report))
 
 
 def _chosen(
@@ -237,34 +236,8 @@ def _fit(sites: Sites, covariates: CovariateSpec, own: _Own, device: torch.devic
     if own.among is not None or own.samples is not None:
         everywhere = np.ones(sites.n_sites, dtype=bool)
         sites = sites.select(everywhere if own.among is None else own.among, own.samples)
-    each = member_settings(_with_seed(own.settings))
-    models = [fit_sites(sites, covariates, one, device=device) for one in each]
-    return _joined(models, sites, covariates, each)
-
-
-def _with_seed(settings: FitSettings) -> FitSettings:
-    """Draw the seed of members whose noise is learnt together: it says what each holds out."""
-    alone = settings.members == 1 or not settings.encoder.get("prior_function")
-    if alone or settings.options.seed is not None:
-        return settings
-    seed = int(np.random.default_rng().integers(2**62))
-    return replace(settings, options=replace(settings.options, seed=seed))
-
-
-def _joined(
-    models: Sequence[Model], sites: Sites, covariates: CovariateSpec, each: Sequence[FitSettings]
-) -> Model:
-    """Make one model of members.
-
-    With prior functions these differ by as much as a single one of them is wrong, and the noise
-    about each by itself holds that already: it is learnt about all of them together.
-    """
-    model = join(models)
-    if len(each) == 1 or not each[0].encoder.get("prior_function"):
-        return model
-    own = model.predictor
-    noise = noise_of_members(own.networks, own.covariates, sites, covariates, each)
-    return replace(model, predictor=replace(own, noise=noise))
+    each = member_settings(own.settings)
+    return join([fit_sites(sites, covariates, one, device=device) for one in each])
 
 
 def _named(error: BaseException, place: str) -> XbinnError:

@@ -1,7 +1,5 @@
 """From sites to a fitted network: tensors, split, training."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -15,10 +13,8 @@ from xbinn.labels.sites import Sites
 from xbinn.labels.spatial_blocks import spatial_blocks
 from xbinn.learning.encoders import build_encoder
 from xbinn.learning.model import BINN, ForcingT, StateT
-from xbinn.learning.noise import ObservationNoise, learn_noise
+from xbinn.learning.noise import ObservationNoise
 from xbinn.learning.observation import observation_weights
-from xbinn.learning.posterior import has_dropout
-from xbinn.learning.threads import one_thread
 from xbinn.learning.training import (
     History,
     Progress,
@@ -31,12 +27,11 @@ from xbinn.options import Bedrock
 from xbinn.parameters import N_PARAMETERS, Prior, prior_bounds
 from xbinn.physics.columns import Columns
 from xbinn.physics.steady_state import SoilCarbonModel
-from xbinn.running.layout import Posterior
 from xbinn.running.predictor import Network, Predictor, for_inference
 from xbinn.running.tensors import as_tensor, pack_forcing
 from xbinn.science.crossvalidation import VALIDATIONS, hold_out
 from xbinn.science.metrics import on_scale
-from xbinn.science.noise import DRAWS, draw_samples, middle_depth, noise_of
+from xbinn.science.noise import middle_depth, noise_of
 from xbinn.science.settings import FitSettings, check_dtype, recorded
 
 VALIDATION_FRACTION: Final = 0.15
@@ -184,47 +179,6 @@ def learnt_noise(network: Network, prepared: Prepared, settings: FitSettings) ->
     dtype, cpu = check_dtype(settings.dtype), torch.device("cpu")
     data = training_data(apart, settings.bedrock, settings.observation, dtype, cpu)
     return noise_of(network, data, middle_depth(apart))
-
-
-def noise_of_members(
-    networks: Sequence[Network],
-    known: CovariateSpec,
-    sites: Sites,
-    covariates: CovariateSpec,
-    settings: Sequence[FitSettings],
-) -> ObservationNoise:
-    """Learn the observation noise under the draws of all members, on what each has held out.
-
-    Parameters
-    ----------
-    networks : sequence of BINN
-        Members, with the categories of ``known``.
-    known : CovariateSpec
-        That of the ensemble.
-    sites, covariates
-        That each member was given.
-    settings : sequence of FitSettings
-        Of each member; its seed says what it held out.
-    """
-    masked, cpu = has_dropout(networks[0]), torch.device("cpu")
-    samples = len(networks) * (math.ceil(DRAWS / len(networks)) if masked else 1)
-    posterior = Posterior(samples, dropout=masked)
-    observed, drawn, depth, weight = [], [], [], []
-    for one in settings:
-        prepared = prepare(sites, covariates, one)
-        part = prepared.sites
-        if prepared.held_out.any():
-            part = part.select(prepared.held_out)
-        part = recoded(part, prepared.covariates, known)
-        data = training_data(part, one.bedrock, one.observation, check_dtype(one.dtype), cpu)
-        observed.append(data.observed)
-        drawn.append(draw_samples(networks, data, posterior))
-        depth.append(middle_depth(part))
-        weight.append(torch.from_numpy(part.weight.astype(np.float64)))
-    with one_thread():
-        return learn_noise(
-            torch.cat(observed), torch.cat(drawn, dim=1), torch.cat(depth), torch.cat(weight)
-        )
 
 
 def usable_sites(sites: Sites, prior: Prior, bedrock: Bedrock, observation: str) -> Sites:

@@ -106,8 +106,8 @@ def recover_parameters(
 
     Notes
     -----
-    Intervals of dropout, and of members without prior functions, are far too narrow; those of
-    ``errors`` hold what they promise over many truths. ``parameter_coverage`` says how often.
+    Intervals of dropout and of ensembles are far too narrow; those of ``errors`` hold what they
+    promise over many truths. ``parameter_coverage`` says how often.
     """
     settings = settings_from(
         {} if fit is None else fit, caller="recover_parameters", seed=seed, device=device

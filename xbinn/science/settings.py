@@ -86,7 +86,6 @@ def fit_settings(
     categorical: Sequence[str] | None = None,
     device: str | None = None,
     members: int = 1,
-    prior_functions: bool = False,
 ) -> FitSettings:
     """Check the arguments of `xbinn.fit` and bring them to plain types.
 
@@ -94,7 +93,7 @@ def fit_settings(
     ----------
     prior, bedrock, encoder, constraint, hidden, dropout, observation, loss, regularization, \
 validation, block_size, epochs, patience, batch_size, learning_rate, weight_decay, seed, dtype, \
-tolerance, covariates, categorical, device, members, prior_functions
+tolerance, covariates, categorical, device, members
         As in `xbinn.fit`. ``hidden`` may be one width.
 
     Raises
@@ -121,8 +120,6 @@ tolerance, covariates, categorical, device, members, prior_functions
     widths, share = check.widths("hidden", hidden), check.share("dropout", dropout)
     if config["encoder"] == "mlp":
         config |= {"hidden": widths, "dropout": share}
-    if check.prior_functions(prior_functions, config["encoder"]):
-        config["prior_function"] = True
     options = {
         "loss": check.choice("loss", loss, LOSSES),
         "regularization": check.real("regularization", regularization, "0 or more"),
@@ -275,14 +272,6 @@ class _Check:
         if not isinstance(value, str) or value not in get_args(EncoderName):
             self._bad(name, value, f"{_listed(get_args(EncoderName))}, or a torch.nn.Module")
         return value
-
-    def prior_functions(self, value: Any, encoder: Any) -> bool:
-        """Whether to add them to an encoder that can do with functions of all covariates."""
-        if not isinstance(value, bool):
-            self._bad("prior_functions", value, "True or False")
-        elif value and encoder in ("constant", "spline"):
-            self._bad("prior_functions", value, f"False for the encoder {encoder!r}")
-        return bool(value)
 
     def whole(self, name: str, value: Any, least: int, below: int | None = None) -> int:
         """A whole number, not a truth value."""

@@ -59,8 +59,7 @@ def build_encoder(
     ----------
     config : mapping
         What an encoder's ``config`` holds: ``encoder`` is a name in `ENCODERS` or `MODULE`, the
-        rest are the arguments of its class, but for ``prior_function``, which is true where one is
-        to be added. It survives JSON.
+        rest are the arguments of its class. It survives JSON.
     module : Module, optional
         The layers, where the encoder is `MODULE`; see `ModuleEncoder`.
     seed : int or None
@@ -69,12 +68,10 @@ def build_encoder(
     Raises
     ------
     InputError
-        If no encoder has that name, layers and name do not go together, or a prior function is
-        asked of an encoder without covariates.
+        If no encoder has that name, or layers and name do not go together.
     """
     settings = dict(config)
     name = settings.pop("encoder", None)
-    with_prior = settings.pop("prior_function", False)
     if (name == MODULE) != (module is not None):
         raise InputError(
             f"encoder {name!r} {'needs' if name == MODULE else 'takes no'} module: the layers of "
@@ -83,18 +80,9 @@ def build_encoder(
     with seeded(seed):
         if module is not None:
             settings.pop("module", None)  # its name, which the new encoder finds again
-            encoder: AnyEncoder = ModuleEncoder(module, **settings)
-        elif name in ENCODERS:
-            encoder = ENCODERS[name](**settings)
-        else:
-            raise InputError(
-                f"encoder {name!r} is not known: choose one of {', '.join(map(repr, ENCODERS))}"
-            )
-        # After the layers: their initial weights are the same with and without.
-        if with_prior:
-            if isinstance(encoder, ConstantEncoder):
-                raise InputError(
-                    f"the encoder {name!r} takes no prior function: it looks at no covariates"
-                )
-            encoder.add_prior_function()
-    return encoder
+            return ModuleEncoder(module, **settings)
+        if name in ENCODERS:
+            return ENCODERS[name](**settings)
+    raise InputError(
+        f"encoder {name!r} is not known: choose one of {', '.join(map(repr, ENCODERS))}"
+    )

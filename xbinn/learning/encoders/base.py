@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from xbinn.errors import InputError
 from xbinn.learning.encoders.constraints import build_constraint
-from xbinn.learning.encoders.prior_function import PriorFunction
 
 CATEGORY_DROPOUT: Final = 0.5
 EMBEDDING_WIDTH: Final = 5
@@ -52,8 +51,6 @@ class CovariateEncoder(nn.Module):
         Factor between what the layers say and what the constraint takes; not learnt.
     layers : Module
         From ``(n, n_features)`` to ``(n, n_outputs)``.
-    prior_function : PriorFunction or None
-        Is added to what the layers say; see `add_prior_function`.
     """
 
     mean: Tensor
@@ -101,12 +98,6 @@ class CovariateEncoder(nn.Module):
             # Until it is trained it must say nothing rather than something random.
             nn.init.zeros_(embedding.weight[-1])
         self.constraint = build_constraint(constraint)
-        self.prior_function: PriorFunction | None = None
-
-    def add_prior_function(self) -> None:
-        """Draw a prior function from torch's global random state, to stay as it is."""
-        self.prior_function = PriorFunction(len(self.mean), self.config["n_outputs"])
-        self.config["prior_function"] = True
 
     @property
     def n_features(self) -> int:
@@ -177,23 +168,15 @@ class CovariateEncoder(nn.Module):
         Tensor
             ``(n, n_outputs)``. A row with a NaN covariate is NaN.
         """
-        u = self._unconstrained(numeric, self.features(numeric, categorical))
+        u = self.gain * self.layers(self.features(numeric, categorical))  # (n, n_outputs)
         constrained: Tensor = self.constraint(u)
         return constrained
 
     def penalised(self, numeric: Tensor, categorical: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `forward` does, and what training adds to the loss for it, a scalar."""
         features = self.features(numeric, categorical)
-        u = self._unconstrained(numeric, features)
+        u = self.gain * self.layers(features)  # (n, n_outputs)
         return self.constraint(u), self.constraint.penalty(u) + self.penalty(features)
-
-    def _unconstrained(self, numeric: Tensor, features: Tensor) -> Tensor:
-        """Return what the constraint takes, ``(n, n_outputs)``."""
-        u: Tensor = self.gain * self.layers(features)
-        if self.prior_function is not None:
-            fixed = self.prior_function(self.standardised(numeric))
-            u = u + self.constraint.prior_spread * fixed
-        return u
 
     def penalty(self, features: Tensor) -> Tensor:
         """Return what the kind of encoder asks of its layers beside the loss, a scalar."""

@@ -17,8 +17,6 @@ TEMPERATURE_RANGE: Final = (10.0, 109.0)
 """Range of the learnable divisor before the sigmoid (as published; it starts in the middle)."""
 BEND: Final = 3.0
 """Where the hard sigmoid meets 0 and 1 (as published)."""
-_SPREAD: Final = 1.687
-"""Standard deviation of a normal logit whose sigmoid has the variance 1/12."""
 _MARGIN: Final = 1e-6
 # A sigmoid reaches 0 and 1 exactly in float32, where a prior that starts at 0 means an infinite
 # rate; the margin keeps every parameter strictly inside its prior.
@@ -40,11 +38,6 @@ class SigmoidConstraint(nn.Module):
         low, high = TEMPERATURE_RANGE
         return low + (high - low) * torch.sigmoid(self.raw)
 
-    @property
-    def prior_spread(self) -> Tensor:
-        """Standard deviation with which a normal u fills (0, 1) to the variance 1/12, a scalar."""
-        return _SPREAD * self.temperature.detach()
-
     def forward(self, u: Tensor) -> Tensor:
         """Map ``u`` of any shape into (0, 1)."""
         return inside(torch.sigmoid(u / self.temperature))
@@ -59,9 +52,6 @@ class HardSigmoidConstraint(nn.Module):
 
     gain: Final = BEND / 2.0
     """Factor on u with which the constraint is as steep at 0 as a plain sigmoid."""
-
-    prior_spread: Final = 1.941
-    """Standard deviation with which a normal u fills (0, 1) to the variance 1/12."""
 
     def forward(self, u: Tensor) -> Tensor:
         """Map ``u`` of any shape into (0, 1)."""
