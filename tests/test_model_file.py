@@ -284,6 +284,16 @@ def test_a_model_that_does_not_fit_together_is_refused(path, change):
         xbinn.load(rewritten(path, change))
 
 
+def test_an_encoder_with_what_is_unknown_is_refused_with_the_version_that_made_it(path):
+    def change(meta):
+        meta["encoder"]["glasses"] = True
+        meta["xbinn_version"] = "9.9"
+
+    said = r"has what this version.*'glasses'.*fit it again.*that made it \(9.9\)"
+    with pytest.raises(ModelFileError, match=said):
+        xbinn.load(rewritten(path, change))
+
+
 def test_weights_without_metadata_are_refused(path):
     import safetensors.torch
 

@@ -161,7 +161,9 @@ def from_artefact(saved: artefact.Artefact, module: nn.Module | None = None) -> 
                 f"give one like that of the fit, a {meta['encoder'].get('module')}"
             ) from error
         raise ModelFileError(
-            f"model {saved.sha256[:12]} is incomplete ({error}): save it again"
+            f"model {saved.sha256[:12]} is incomplete, or has what this version of xbinn has not "
+            f"({error}): save it again, fit it again, or install the version that made it "
+            f"({meta.get('xbinn_version', 'unknown')})"
         ) from error
     return Predictor(
         networks, covariates, cast(Prior, meta["prior"]), cast(Bedrock, meta["bedrock"]), noise
