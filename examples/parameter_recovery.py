@@ -27,6 +27,7 @@ from xbinn.plotting import (
     plot_loadings,
     plot_recovered_processes,
     plot_recovery,
+    plot_recovery_errors,
     plot_spectrum,
 )
 from xbinn.science.information import PRIOR_DOMINATED
@@ -45,7 +46,7 @@ CASES = (
     Case("smooth", 0.3, SUBSET),
 )
 FIT = {"members": 2}
-TRUTHS = 20
+TRUTHS = 16
 """That errors are learnt from, for each noise and set of unknowns."""
 SAMPLES = 32
 BY_SAMPLES = CASES[:2]
@@ -92,8 +93,7 @@ def main() -> None:
     found = found.sel(case=[case.name for case in cases])
     found.to_netcdf(out / "recovery.nc", engine="h5netcdf")
     for errors in learnt.values():
-        noise, unknown = 100 * errors.attrs["noise"], errors.sizes["parameter"]
-        errors.to_netcdf(out / f"errors_{noise:g}_{unknown}.nc", engine="h5netcdf")
+        errors.to_netcdf(out / f"{_file_name(errors)}.nc", engine="h5netcdf")
 
     text = "\n\n".join(score_table(found.sel(case=case.name)) for case in cases)
     text = f"{heading(found)}\n\n{text}\n\n{summary(found, samples)}\n\n{left_out(learnt)}\n"
@@ -103,7 +103,7 @@ def main() -> None:
         scores(found, what).to_csv(out / f"{what}_scores.csv")
 
     print("Drawing", flush=True)
-    draw(found, grid.attrs["title"], out)
+    draw(found, learnt, grid.attrs["title"], out)
     minutes, seconds = divmod(time.perf_counter() - started, 60)
     print(f"\nDone in {minutes:.0f} min {seconds:.0f} s. Look at {out}/:")
     for path in sorted(out.iterdir()):
@@ -215,10 +215,13 @@ def left_out(learnt: Mapping[str, xr.Dataset]) -> str:
     return f"{heading}\n" + table.to_string(index=False, float_format=lambda v: f"{v:.3f}")
 
 
-def draw(found: xr.Dataset, source: str, out: Path) -> None:
+def draw(found: xr.Dataset, learnt: Mapping[str, xr.Dataset], source: str, out: Path) -> None:
     """Write the figures."""
     note = f"Places, depths, covariates and forcing: {source}"
     figures = {"spectrum": plot_spectrum(found, caption=note)}
+    for name, errors in learnt.items():
+        title = f"What a fit can know of parameters, {name}"
+        figures[_file_name(errors)] = plot_recovery_errors(errors, title=title, caption=note)
     for name, case in DRAWN.items():
         figures |= {
             f"recovered_{name}": plot_recovery(found, case.name, caption=note),
@@ -228,6 +231,10 @@ def draw(found: xr.Dataset, source: str, out: Path) -> None:
     for name, figure in figures.items():
         figure.savefig(out / f"{name}.png", dpi=150)
         plt.close(figure)
+
+
+def _file_name(errors: xr.Dataset) -> str:
+    return f"errors_{100 * errors.attrs['noise']:g}_{errors.sizes['parameter']}"
 
 
 def _arguments() -> argparse.Namespace:

@@ -33,7 +33,7 @@ def test_parameter_recovery(tmp_path: Path) -> None:
     drawn = {
         f"{n}_{c}.png" for n in ("recovered", "processes", "loadings") for c in ("all", "subset")
     }
-    learnt = {"errors_30_21.nc", "errors_30_4.nc"}
+    learnt = {f"errors_30_{n}.{end}" for n in (21, 4) for end in ("nc", "png")}
     assert drawn | learnt | {"spectrum.png", "recovery.txt", "recovery.nc"} <= names
     text = (tmp_path / "recovery.txt").read_text()
     assert "Idealised continent" in text

@@ -94,7 +94,8 @@ def predict(
         ``quantile``: of the modelled mean, observation noise is not in it.
         ``soc_observation_quantile`` (quantile, depth, *space) [kg m-3] is of what a soil sample of
         each layer would show, noise included. Each variable is summed up by itself, so mean SOC is
-        not the SOC of mean parameters.
+        not the SOC of mean parameters. Quantiles of parameters are those of networks, and far too
+        narrow for the parameters themselves: see `xbinn.science.recovery.recovery_intervals`.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from xbinn.constants import INTERFACE_DEPTH, N_LAYERS, NODE_DEPTH
 from xbinn.idealised import true_parameters
 from xbinn.parameters import PARAMETER_NAMES, PARAMETERS
 from xbinn.plotting import geometry
-from xbinn.science.recovery import SUBSET, Case, recover_parameters
+from xbinn.science.recovery import SUBSET, Case, recover_parameters, recovery_errors
 from xbinn.testing import small_grid, small_profiles
 
 QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
@@ -188,6 +188,15 @@ def recovered() -> xr.Dataset:
     fit = {"epochs": 1, "hidden": 4, "block_size": 4.0}
     profiles = small_profiles(grid, 50)
     return recover_parameters(grid, profiles, cases=cases, samples=3, fit=fit, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def missed() -> xr.Dataset:
+    """Errors of hardly trained fits to eight truths."""
+    grid = small_grid((6, 7))
+    fit = {"epochs": 1, "hidden": 4, "block_size": 4.0}
+    profiles = small_profiles(grid, 50)
+    return recovery_errors(grid, profiles, truths=8, samples=1, fit=fit, device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -140,6 +140,11 @@ def test_spectrum(recovered):
 
 
 @same()
+def test_recovery_errors(missed):
+    return plotting.plot_recovery_errors(missed)
+
+
+@same()
 def test_loadings(recovered):
     return plotting.plot_loadings(recovered, recovered["case"].values[0])
 

@@ -53,6 +53,11 @@ def test_everything_is_labelled(errors):
     assert (errors["parameter_error_quantile"].diff("quantile") >= 0.0).all()
 
 
+def test_truths_lie_in_the_intervals_of_the_others_as_often_as_promised(errors):
+    found = errors["parameter_coverage"].mean(["truth", "parameter"])
+    np.testing.assert_allclose(found, errors["level"], atol=0.06)
+
+
 def test_truths_are_apart_from_those_of_a_recovery_and_follow_from_the_seed(data, errors):
     again = recovery_errors(*data, truths=TRUTHS, samples=2, fit=FIT, device="cpu")
     xr.testing.assert_identical(again, errors)

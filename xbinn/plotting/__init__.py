@@ -26,6 +26,7 @@ from xbinn.plotting.recovery import (
     plot_recovery,
     plot_spectrum,
 )
+from xbinn.plotting.recovery_errors import plot_recovery_errors
 from xbinn.plotting.semivariogram import plot_semivariogram
 from xbinn.plotting.training import plot_training
 from xbinn.plotting.uncertainty import plot_uncertainty
@@ -46,6 +47,7 @@ __all__ = [
     "plot_profiles",
     "plot_recovered_processes",
     "plot_recovery",
+    "plot_recovery_errors",
     "plot_semivariogram",
     "plot_spectrum",
     "plot_training",
