@@ -32,6 +32,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import torch
@@ -202,7 +203,7 @@ def compare(
     }
 
 
-def forward(function: Callable[[], Tensor]) -> Callable[[], object]:
+def forward(function: Callable[[], Tensor], _: Sequence[Tensor] = ()) -> Callable[[], object]:
     """Call without gradients."""
 
     def run() -> Tensor:
@@ -212,7 +213,9 @@ def forward(function: Callable[[], Tensor]) -> Callable[[], object]:
     return run
 
 
-def forward_backward(function: Callable[[], Tensor], leaves: list[Tensor]) -> Callable[[], object]:
+def forward_backward(
+    function: Callable[[], Tensor], leaves: Sequence[Tensor]
+) -> Callable[[], object]:
     """Call, and go back from a sum over the pools."""
     for leaf in leaves:
         leaf.requires_grad_()
@@ -237,41 +240,61 @@ def moved_bytes(leaves: list[Tensor], result: Tensor, also: Sequence[Tensor]) ->
     }
 
 
-def time_part(
-    part: Callable[..., tuple[Callable[[], Tensor], list[Tensor]]],
-    sizes: Sizes,
-    also: Callable[[int, torch.dtype], Sequence[Tensor]],
-    bytes_per_us: float,
-) -> dict[str, dict[str, Figures]]:
-    """Forward, and forward with backward, of one part, by batch."""
-    theirs, their_leaves = part(sizes.dense, sizes.precision, structured=False)
-    results: dict[str, dict[str, Figures]] = {}
-    for n in sizes.batches:
-        ours, leaves = part(n, sizes.precision, structured=True)
-        moved = moved_bytes(leaves, ours(), also(n, sizes.precision))
-        counts = (n, sizes.dense)
-        found = {
-            "forward": compare(
-                forward(ours), counts[0], forward(theirs), counts[1], sizes.repetitions
-            ),
-            "forward_backward": compare(
-                forward_backward(ours, leaves),
-                counts[0],
-                forward_backward(theirs, their_leaves),
-                counts[1],
-                sizes.repetitions,
-            ),
-        }
-        for direction, figures in found.items():
-            figures["floor_us"] = moved[direction] / bytes_per_us
-        results[str(n)] = found
-    return results
+DIRECTIONS: Final = {"forward": forward, "forward_backward": forward_backward}
 
 
 def monthly_fields(n: int, dtype: torch.dtype) -> list[Tensor]:
     """What assembly reads beside the parameters."""
     _, forcing = random_columns(n, dtype)
     return [forcing.temperature, forcing.water, forcing.oxygen, forcing.nitrogen, forcing.inputs]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is timed both ways.
+
+    Attributes
+    ----------
+    build : callable
+        From columns and precision to a function that returns pools, and what takes gradients.
+    also : callable
+        From the same to what is read beside that.
+    """
+
+    build: Callable[..., tuple[Callable[[], Tensor], list[Tensor]]]
+    also: Callable[[int, torch.dtype], Sequence[Tensor]]
+
+
+PARTS: Final = {
+    "solve": Part(from_arguments, lambda *_: []),
+    "assembly_and_solve": Part(from_forcing, monthly_fields),
+}
+
+
+def measure(part: str, direction: str, batch: int, sizes: Sizes) -> Figures:
+    """One part in one direction, in batches of one size, against the dense baseline."""
+    build, towards = PARTS[part].build, DIRECTIONS[direction]
+    return compare(
+        towards(*build(batch, sizes.precision, structured=True)),
+        batch,
+        towards(*build(sizes.dense, sizes.precision, structured=False)),
+        sizes.dense,
+        sizes.repetitions,
+    )
+
+
+def measure_part(part: str, sizes: Sizes, bytes_per_us: float) -> dict[str, dict[str, Figures]]:
+    """One part by batch and direction, with floors."""
+    results: dict[str, dict[str, Figures]] = {}
+    for n in sizes.batches:
+        ours, leaves = PARTS[part].build(n, sizes.precision, structured=True)
+        moved = moved_bytes(leaves, ours(), PARTS[part].also(n, sizes.precision))
+        results[str(n)] = {
+            direction: measure(part, direction, n, sizes)
+            | {"floor_us": moved[direction] / bytes_per_us}
+            for direction in DIRECTIONS
+        }
+    return results
 
 
 def simulated_columns(n: int) -> tuple[xr.Dataset, xr.Dataset]:
@@ -289,7 +312,7 @@ def simulated_columns(n: int) -> tuple[xr.Dataset, xr.Dataset]:
     return drawn, xbinn.from_unit_interval(unit, prior="binn")
 
 
-def time_simulate(sizes: Sizes) -> Figures:
+def measure_simulate(sizes: Sizes) -> Figures:
     """``ds.binn.simulate`` against the dense solve from monthly forcing."""
     ds, parameters = simulated_columns(sizes.simulated)
     theirs, _ = from_forcing(sizes.dense, sizes.precision, structured=False)
@@ -305,14 +328,11 @@ def time_simulate(sizes: Sizes) -> Figures:
 def run(sizes: Sizes) -> dict[str, object]:
     """All parts."""
     speed = copied_bytes_per_us(sizes.copied)
-    parts = {
-        "solve": time_part(from_arguments, sizes, lambda *_: [], speed),
-        "assembly_and_solve": time_part(from_forcing, sizes, monthly_fields, speed),
-    }
+    parts = {part: measure_part(part, sizes, speed) for part in PARTS}
     small, large = map(str, sizes.batches)
     return {
         **{part: found[large] for part, found in parts.items()},
-        "simulate": time_simulate(sizes),
+        "simulate": measure_simulate(sizes),
         SMALL: {part: found[small] for part, found in parts.items()},
         "copied_bytes_per_us": speed,
     }
@@ -328,7 +348,7 @@ def table(results: dict[str, object], sizes: Sizes) -> str:
         f"{'':41}{'batch':>6}{'us a column':>12}{'eager':>8}{'dense':>7}{'ratio':>7}"
         f"{'eager ratio':>12}{'floor':>7}",
     ]
-    for part in ("solve", "assembly_and_solve"):
+    for part in PARTS:
         for batch, found in zip(sizes.batches, (results[SMALL], results), strict=True):
             for direction, figures in found[part].items():  # type: ignore[index]
                 label = f"{part}, {direction.replace('_', ' and ')}"

@@ -188,45 +188,67 @@ def plain_loop(
     return kept
 
 
+def lazy_path(here: Setting, n: int) -> Figures:
+    """Compute a lazy map, against the plain loop."""
+    job(here)
+    work = plain_work(here, "out.zarr")
+    return in_turns(
+        lambda: xbinn.predict(here.grid, here.model).compute(),
+        lambda: plain_loop(here.grid, work, write=False),
+        n,
+    )
+
+
+def tile_job(here: Setting, n: int) -> Figures:
+    """Run a tile job, against the plain loop that writes."""
+    job(here, "plain.zarr")
+    # The plain loop writes over what is there already: no template, no ledger.
+    written = plain_work(here, "plain.zarr")
+    return in_turns(
+        lambda: job(here),
+        lambda: plain_loop(here.grid, written, write=True),
+        n,
+        prepare=lambda: clear(here),
+    )
+
+
+def resume(here: Setting, n: int) -> Figures:
+    """Interrupt a job half way and call it again, against one that is not interrupted."""
+    job(here)
+    half = plain_work(here, "out.zarr").tiling.n_tiles // 2
+    again = statistics.median(seconds(lambda: job(here)) for _ in range(n))
+    found = in_turns(
+        lambda: interrupted(here, half),
+        lambda: job(here, "plain.zarr"),
+        n,
+        prepare=lambda: [clear(here, name) for name in ("out.zarr", "plain.zarr")],
+    )
+    return found | {"all_done_s": again}
+
+
+def single_tile(here: Setting, n: int) -> Figures:
+    """As `tile_job`, of the first tile alone."""
+    with tempfile.TemporaryDirectory(dir=here.folder) as folder:
+        part = {d: slice(size) for d, size in here.tile.items()}
+        return tile_job(replace(here, folder=Path(folder), grid=here.grid.isel(part)), n)
+
+
+OVERHEADS = {"lazy_path": lazy_path, "tile_job": tile_job, "resume": resume}
+
+
+def overhead(measure: Callable[[Setting, int], Figures], here: Setting, n: int) -> Figures:
+    """One figure, on the synchronous scheduler."""
+    with dask.config.set(scheduler="synchronous"):
+        return measure(here, n)
+
+
 def overheads(here: Setting, n: int) -> dict[str, Figures]:
     """Lazy path, tile job and resuming."""
-    with dask.config.set(scheduler="synchronous"):
-        job(here)
-        work = plain_work(here, "out.zarr")
-        lazy = in_turns(
-            lambda: xbinn.predict(here.grid, here.model).compute(),
-            lambda: plain_loop(here.grid, work, write=False),
-            n,
-        )
-        job(here, "plain.zarr")
-        # The plain loop writes over what is there already: no template, no ledger.
-        written = plain_work(here, "plain.zarr")
-        tiles = in_turns(
-            lambda: job(here),
-            lambda: plain_loop(here.grid, written, write=True),
-            n,
-            prepare=lambda: clear(here),
-        )
-        again = statistics.median(seconds(lambda: job(here)) for _ in range(n))
-        resume = in_turns(
-            lambda: interrupted(here, work.tiling.n_tiles // 2),
-            lambda: job(here, "plain.zarr"),
-            n,
-            prepare=lambda: [clear(here, name) for name in ("out.zarr", "plain.zarr")],
-        )
-        one = replace(here, grid=here.grid.isel(work.tiling.region(0)))
-        job(one, "one.zarr")
-        single = plain_work(one, "one.zarr")
-        set_up = in_turns(
-            lambda: job(one),
-            lambda: plain_loop(one.grid, single, write=True),
-            n,
-            prepare=lambda: clear(one),
-        )
-    tiles["cells_per_s"] = here.cells / tiles["s"]
-    tiles["set_up_s"] = set_up["s"] - set_up["baseline_s"]
-    resume["all_done_s"] = again
-    return {"lazy_path": lazy, "tile_job": tiles, "resume": resume}
+    results = {name: overhead(measure, here, n) for name, measure in OVERHEADS.items()}
+    set_up = overhead(single_tile, here, n)
+    results["tile_job"]["cells_per_s"] = here.cells / results["tile_job"]["s"]
+    results["tile_job"]["set_up_s"] = set_up["s"] - set_up["baseline_s"]
+    return results
 
 
 class _EnoughError(Exception):
@@ -293,6 +315,7 @@ def two_workers(here: Setting, n: int) -> Figures:
 
 def two_loops(here: Setting, n: int) -> tuple[float, float]:
     """Seconds of a plain loop in one process, and of two in two."""
+    job(here, "plain.zarr")
     work = plain_work(here, "plain.zarr")
     parts = [range(work.tiling.n_tiles)[i::2] for i in range(2)]
     arguments = (str(here.folder / "grid.zarr"), work)

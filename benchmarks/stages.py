@@ -49,6 +49,18 @@ from xbinn.science.settings import fit_settings
 N_COVARIATES: Final = 58
 BATCH: Final = 4096
 REPETITIONS: Final = 15
+AND_BACKWARD: Final = ", and backward"
+ROWS: Final = (
+    "encoder",
+    f"encoder{AND_BACKWARD}",
+    "prepare",
+    "assembly",
+    f"assembly{AND_BACKWARD}",
+    "solve",
+    f"solve{AND_BACKWARD}",
+    "processes",
+)
+"""Stages forward and, where they are trained through, with backward."""
 Figures = dict[str, float]
 
 
@@ -138,18 +150,39 @@ def moved(tensors: Iterable[Tensor]) -> int:
     return sum(t.nbytes for t in tensors)
 
 
-def measure(
-    run: Callable[[], None], n: int, repetitions: int, moved_bytes: float, ceilings: Figures
-) -> Figures:
-    """Time both ways and put the floor beside them."""
-    found = {side: s * 1e6 / n for side, s in in_turns(by_both_ways(run), repetitions).items()}
-    operations = count_operations(run)
-    by_bytes = moved_bytes / ceilings["copied_bytes_per_us"] / n
+def measured_ceilings(*, smoke: bool) -> Figures:
+    """What this machine can do."""
+    return {
+        "copied_bytes_per_us": copied_bytes_per_us(1024 if smoke else COPIED),
+        "multiplied_operations_per_us": multiplied_operations_per_us(64 if smoke else MULTIPLIED),
+    }
+
+
+def measure(row: str, ceilings: Figures, *, smoke: bool) -> Figures:
+    """Time one of `ROWS` both ways and put the floor beside it."""
+    n, repetitions = (8, 1) if smoke else (BATCH, REPETITIONS)
+    stage = stages(n)[row.removesuffix(AND_BACKWARD)]
+    with torch.no_grad():
+        written = moved(stage.run())
+    read, taken = moved(stage.reads), moved(stage.leaves)
+    if row.endswith(AND_BACKWARD):
+        for leaf in stage.leaves:
+            leaf.requires_grad_()
+        # Backwards: arguments once more, the results and their gradients, gradients found.
+        once = 2 * (read + taken) + 3 * written + taken
+        towards = forward_backward
+    else:
+        once = read + taken + written
+        towards = forward
+    sides = by_both_ways(lambda: towards(stage))
+    found = {side: s * 1e6 / n for side, s in in_turns(sides, repetitions).items()}
+    operations = count_operations(lambda: towards(stage))
+    by_bytes = once / ceilings["copied_bytes_per_us"] / n
     by_operations = operations / ceilings["multiplied_operations_per_us"] / n
     return {
         "us": found["ours"],
         "eager_us": found["eager"],
-        "bytes": moved_bytes / n,
+        "bytes": once / n,
         "operations": operations / n,
         "floor_by_bytes_us": by_bytes,
         "floor_by_operations_us": by_operations,
@@ -158,29 +191,11 @@ def measure(
 
 
 def run(*, smoke: bool) -> dict[str, Figures]:
-    """All stages, forward and, where they are trained through, with backward."""
+    """All rows."""
     torch.set_num_threads(1)
-    n, repetitions = (8, 1) if smoke else (BATCH, REPETITIONS)
-    ceilings = {
-        "copied_bytes_per_us": copied_bytes_per_us(1024 if smoke else COPIED),
-        "multiplied_operations_per_us": multiplied_operations_per_us(64 if smoke else MULTIPLIED),
-    }
-    results = {"ceilings": ceilings}
-    for name, stage in stages(n).items():
-        with torch.no_grad():
-            written = moved(stage.run())
-        read, taken = moved(stage.reads), moved(stage.leaves)
-        once = read + taken + written
-        results[name] = measure(lambda s=stage: forward(s), n, repetitions, once, ceilings)
-        if stage.leaves:
-            for leaf in stage.leaves:
-                leaf.requires_grad_()
-            # Backwards: arguments once more, the results and their gradients, gradients found.
-            twice = 2 * (read + taken) + 3 * written + taken
-            results[f"{name}, and backward"] = measure(
-                lambda s=stage: forward_backward(s), n, repetitions, twice, ceilings
-            )
-    return results
+    ceilings = measured_ceilings(smoke=smoke)
+    rows = {row: measure(row, ceilings, smoke=smoke) for row in ROWS}
+    return {"ceilings": ceilings, **rows}
 
 
 def table(results: dict[str, Figures]) -> str:

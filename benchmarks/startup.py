@@ -27,6 +27,7 @@ from xbinn.physics.paths import VARIABLE
 from xbinn.testing import small_grid, small_profiles
 
 REPETITIONS: Final = 7
+SMOKE: Final = 1
 BASE: Final = "import xarray"
 PREDICT: Final = """
 import time, xarray, xbinn
@@ -67,10 +68,15 @@ def medians(
     }
 
 
-def run(*, smoke: bool) -> dict[str, Figures]:
-    """All parts, in a folder that is removed afterwards."""
-    repetitions = 1 if smoke else REPETITIONS
-    imports = medians({"xarray": (BASE, {}), "both": (f"{BASE}; import xbinn", {})}, repetitions)
+def imports(repetitions: int) -> Figures:
+    """Import of xarray alone, and with xbinn behind it."""
+    sides = {"xarray": (BASE, {}), "both": (f"{BASE}; import xbinn", {})}
+    (xarray, _), (both, _) = medians(sides, repetitions).values()
+    return {"xarray": xarray, "both": both, "added": both - xarray}
+
+
+def first_maps(repetitions: int) -> dict[str, Figures]:
+    """Whole processes, and what they take to load and predict; in a folder that is removed."""
     with tempfile.TemporaryDirectory(prefix="xbinn-benchmark-") as folder:
         grid, model = Path(folder, "grid.nc"), Path(folder, "m.xbinn")
         here = small_grid()
@@ -82,12 +88,15 @@ def run(*, smoke: bool) -> dict[str, Figures]:
         warm = medians(
             {"kernels": (code, cache), "eager": (code, {VARIABLE: "eager"})}, repetitions
         )
-    (xarray, _), (both, _) = imports.values()
     return {
-        "import": {"xarray": xarray, "both": both, "added": both - xarray},
         "predict": {"first_ever": cold} | {side: whole for side, (whole, _) in warm.items()},
         "load_and_predict": {side: within for side, (_, within) in warm.items()},
     }
+
+
+def run(repetitions: int) -> dict[str, Figures]:
+    """All parts."""
+    return {"import": imports(repetitions), **first_maps(repetitions)}
 
 
 def table(results: dict[str, Figures]) -> str:
@@ -111,7 +120,7 @@ def table(results: dict[str, Figures]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     options = parser("benchmarks.startup", __doc__).parse_args(arguments)
-    report(options, lambda: run(smoke=options.smoke), table)
+    report(options, lambda: run(SMOKE if options.smoke else REPETITIONS), table)
 
 
 if __name__ == "__main__":
