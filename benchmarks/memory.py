@@ -2,19 +2,27 @@
 
 Run ``python -m benchmarks.memory`` for a table, with ``--json`` for numbers alone. Each part runs
 in a process of its own that first makes ready what the part is given; counted is what the process
-then takes beyond that, at its peak, as Linux keeps it (``VmHWM`` in ``/proc/self/status``). One
+then takes beyond that, at its peak, as Linux keeps it (``VmHWM`` in ``/proc/self/status``). What
+was freed before is handed back to the system first, else the part would begin by using it up. One
 thread, float32. Sizes are those of ``python -m benchmarks.training``:
 
+physics
+    Steady state of 4,096 columns from monthly forcing, and back to the parameters.
 epoch
     Training on 25,925 sites.
 predict, samples
     Maps of 20,000 cells, and of 8,192 cells with 64 samples, from memory.
+stored
+    The latter from a Zarr store, one chunk after the other.
 lazy graph
     Building a lazy map of 1,000 blocks.
 retrieve
     Chains of the Bayesian predecessor: 24 profiles, 20 steps each for warm-up and draws.
 """
 
+import ctypes
+import gc
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -25,16 +33,24 @@ import torch
 
 import xbinn
 from benchmarks.common import heading, parser, report
-from benchmarks.training import CELLS, SAMPLED_CELLS, SAMPLES, SITES, epoch_of, fitted
+from benchmarks.physics import Sizes, forward_backward, from_forcing
+from benchmarks.training import CELLS, SAMPLED_CELLS, SAMPLES, SITES, epoch_of, fitted, stored
 from xbinn.learning.training import train
 from xbinn.physics.steady_state import SoilCarbonModel
 from xbinn.science.proda import retrieve
 
 SMOKE_SIZE: Final = 16
+COLUMNS: Final = max(Sizes().batches)
 BLOCKS: Final = 1000
 PROFILES: Final = 24
 STEPS: Final = 20
 Part = Callable[[], object]
+
+
+def physics(size: int) -> Part:
+    """Solve columns and go back."""
+    function, leaves = from_forcing(size, torch.float32, structured=True)
+    return forward_backward(function, leaves)
 
 
 def epoch(size: int) -> Part:
@@ -56,6 +72,20 @@ def samples(size: int) -> Part:
     return lambda: xbinn.predict(cells, model, samples=SAMPLES, seed=0)
 
 
+def stored_samples(size: int) -> Part:
+    """Make a map of the posterior from a store."""
+    model, cells = fitted(xbinn.datasets.open_grid().load(), xbinn.datasets.open_profiles(), size)
+    # The store is removed when nothing refers to it any more.
+    folder = tempfile.TemporaryDirectory(prefix="xbinn-benchmark-")
+    grid = stored(cells, folder.name)
+
+    def run(_: object = folder) -> object:
+        lazy = xbinn.predict(grid, model, samples=SAMPLES, seed=0)
+        return lazy.compute(scheduler="synchronous")
+
+    return run
+
+
 def lazy_graph(size: int) -> Part:
     """Set up a lazy map."""
     model, cells = fitted(xbinn.datasets.open_grid().load(), xbinn.datasets.open_profiles(), size)
@@ -73,9 +103,11 @@ def chains(size: int) -> Part:
 
 
 PARTS: Final[dict[str, tuple[Callable[[int], Part], int]]] = {
+    "physics": (physics, COLUMNS),
     "epoch": (epoch, SITES),
     "predict": (predict, CELLS),
     "samples": (samples, SAMPLED_CELLS),
+    "stored": (stored_samples, SAMPLED_CELLS),
     "lazy graph": (lazy_graph, BLOCKS),
     "retrieve": (chains, PROFILES),
 }
@@ -95,6 +127,8 @@ def measure(name: str, *, smoke: bool) -> dict[str, float]:
     build, size = PARTS[name]
     part = build(min(size, SMOKE_SIZE) if smoke else size)
     part()
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = resident("VmRSS")
     part()
