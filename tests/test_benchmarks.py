@@ -157,6 +157,7 @@ def test_proda_compares_all_samplers():
     slowest = min(row["ess_per_second"] for row in results.values())
     for row in results.values():
         assert row["ratio"] == pytest.approx(row["ess_per_second"] / slowest)
+        assert row["over_solves"] > 0.0
         assert row["ess_per_1000_solves"] == pytest.approx(1000.0 * row["ess"] / row["solves"])
 
 
