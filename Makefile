@@ -116,4 +116,4 @@ dist-check: $(STAMP) ## Build them, and make a first map with the wheel alone
 .PHONY: clean
 clean: ## Remove what was built, .venv included
 	rm -rf $(VENV) build dist demo_output first_map recovery_output proda_output docs/_build \
-	  docs/reference/generated .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	  docs/reference/generated .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .asv
