@@ -138,7 +138,8 @@ def heading(found: xr.Dataset) -> str:
     return (
         f"{a['title']}\nFitted to {a['training_samples']} synthetic samples in "
         f"{a['training_sites']} cells, scored at {a['held_out_sites']} cells of held-out blocks, "
-        f"{a['posterior_samples']} samples, of an ensemble of {a['members']}.\n"
+        f"{a['posterior_samples']} samples, of an ensemble of {a['members']};\nestimates are "
+        f"corrected, and intervals made, by the errors of fits to {a['truths']} other truths.\n"
         "Parameters as fractions of their prior range; bias and RMSE of processes as ln, over its "
         "central 90 % under the truths.\n"
         "coverage: of the 90 % intervals, 0.90 if calibrated; shift: of the estimate from the mean "

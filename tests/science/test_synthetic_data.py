@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 import xbinn
+from xbinn.errors import InputError
 from xbinn.parameters import PARAMETER_NAMES, prior_bounds
 from xbinn.science.synthetic_data import synthetic_profiles
 from xbinn.testing import small_grid, small_profiles
@@ -42,6 +43,14 @@ def test_samples_are_means_of_the_simulated_truth(points):
         near = (layer["lat"] - lat) ** 2 + (layer["lon"] - lon) ** 2
         place = near.where(layer.notnull()).argmin(...)
         assert found[row] == pytest.approx(float(layer.isel(place)), rel=1e-6)
+
+
+def test_truth_spreads_as_asked(data):
+    narrow, wide = (synthetic_profiles(*data, spread=s, seed=1)[1]["q10"] for s in (0.05, 0.2))
+    np.testing.assert_allclose((wide.std() / narrow.std()).item(), 4.0, rtol=0.05)
+    for spread in (0.0, "wide"):
+        with pytest.raises(InputError, match=f"spread={spread!r} must be a number above 0"):
+            synthetic_profiles(*data, spread=spread)
 
 
 def test_noise_and_seed_change_what_is_shown_and_not_where(data):

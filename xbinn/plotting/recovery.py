@@ -76,7 +76,7 @@ def plot_recovery(
             (
                 "Estimated against true parameters, as fractions of their prior range "
                 f"(dimensionless), at {one.sizes['site']} cells of held-out blocks: mean of "
-                f"{_samples(found)}, bars the central 90 % of these, the dashed line 1:1",
+                f"{_samples(found)}, the dashed line 1:1",
                 "r is the correlation, R² 1 - SSE/SST, cov. the share of the bars that "
                 "hold the truth (0.90 if they were calibrated)",
                 "I is the identifiability index of parameters that are linear functions of the "
@@ -121,7 +121,7 @@ def plot_recovered_processes(
             (
                 f"Estimated against true processes at {one.sizes['site']} cells of held-out "
                 "blocks, units above the panels, axes logarithmic: geometric mean of "
-                f"{_samples(found)}, bars the central 90 % of these, the dashed line 1:1",
+                f"{_samples(found)}, the dashed line 1:1",
                 "r is the correlation and R² 1 - SSE/SST of logarithms, cov. the share of the "
                 "bars that hold the truth (0.90 if they were calibrated)",
                 f"Not drawn, since it follows from what is known: {', '.join(left_out)}"
@@ -292,10 +292,13 @@ def plot_loadings(
 
 
 def _samples(found: xr.Dataset) -> str:
-    """Say how many samples there are, and of what."""
-    members = found.attrs["members"]
+    """Say how many samples there are, and of what, and what the bars are."""
+    members, truths = found.attrs["members"], found.attrs["truths"]
     of = f"an ensemble of {members}" if members > 1 else "one network, by dropout"
-    return f"{found.attrs['posterior_samples']} samples of {of}"
+    bars = "bars the central 90 % of these"
+    if truths:
+        bars = f"corrected, and bars of 90 %, by the errors of fits to {truths} other truths"
+    return f"{found.attrs['posterior_samples']} samples of {of}, {bars}"
 
 
 def _case(found: xr.Dataset, case: str) -> xr.Dataset:

@@ -16,6 +16,8 @@ from xbinn.science.information import PRIOR_DOMINATED
 _GREY: Final = "0.55"
 _ROW: Final = 0.17
 """Height of a parameter (inch)."""
+_LOWEST: Final = 3.4
+"""Height that the legend needs (inch)."""
 _ENDS: Final = {0.5: 4.0, 0.9: 1.4}
 """Intervals that are drawn, and the width of their lines (pt)."""
 _COLOURS: Final = (BLUE, VERMILION, GREEN, "#CC79A7")
@@ -63,7 +65,7 @@ def plot_recovery_errors(
         )
     n = errors.sizes["parameter"]
     heading = title or "What a fit can know of parameters"
-    with sheet(figure, 1.6 + _ROW * n, heading, caption) as on:
+    with sheet(figure, max(_LOWEST, 1.6 + _ROW * n), heading, caption) as on:
         columns = on.columns(2)
         left, right = on.figure.subplots(2 // columns, columns, squeeze=False).ravel()
         _intervals(left, errors)

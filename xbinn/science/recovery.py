@@ -76,7 +76,8 @@ def recover_parameters(
     errors : Dataset, optional
         Of `xbinn.science.recovery_errors.recovery_errors` for fits of these settings, with the
         noise, the spread and the unknown parameters of the cases: what estimates and intervals
-        then follow from. By default they are the mean and the quantiles of the samples.
+        then follow from. By default they are the mean and the quantiles of the samples. The
+        attribute ``truths`` counts the truths behind them.
     device : str
         As for `xbinn.fit`.
     report : callable, optional
@@ -156,6 +157,7 @@ def recover_parameters(
         "held_out_sites": test.n_sites,
         "posterior_samples": samples,
         "members": settings.members,
+        "truths": 0 if errors is None else errors.sizes["truth"],
     }
     return result
 

@@ -34,6 +34,7 @@ from xbinn.options import Bedrock
 from xbinn.parameters import N_PARAMETERS, PARAMETER_NAMES, Prior, prior_bounds
 from xbinn.physics.steady_state import SoilCarbonModel
 from xbinn.science.fitting import training_data
+from xbinn.science.settings import is_real
 
 N_COVARIATES: Final = 3
 """Covariates that a parameter depends on, at most."""
@@ -131,10 +132,15 @@ def true_functions(
     Raises
     ------
     InputError
-        If the kind is not known, or no numeric covariate varies.
+        If kind or spread cannot be used, or no numeric covariate varies.
     """
     if kind not in KINDS:
         raise InputError(f"kind={kind!r} is not known: choose one of {', '.join(KINDS)}")
+    if not is_real(spread) or not 0.0 < spread <= MAX_SPREAD:
+        raise InputError(
+            f"spread={spread!r} must be a number above 0, up to {MAX_SPREAD}: the standard "
+            "deviation of a parameter over its prior range"
+        )
     values = sites.numeric.T.astype(np.float64)  # (covariate, site)
     scale = values.std(axis=1)
     varies = np.flatnonzero(scale > 1e-6 * np.abs(values).max(axis=1, initial=0.0))

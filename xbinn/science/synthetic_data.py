@@ -20,7 +20,7 @@ from xbinn.labels.space import CellSearch, spatial_dims
 from xbinn.options import Bedrock, Observation
 from xbinn.parameters import PARAMETER_NAMES, Prior
 from xbinn.science.fitting import usable_sites
-from xbinn.science.synthetic import observed_sites, true_functions
+from xbinn.science.synthetic import SPREAD, observed_sites, true_functions
 from xbinn.variables import PROFILE, SAMPLE
 
 
@@ -30,6 +30,7 @@ def synthetic_profiles(
     *,
     kind: str = "linear",
     noise: float = 0.3,
+    spread: float = SPREAD,
     covariates: Sequence[str] | None = None,
     prior: Prior = "proda",
     bedrock: Bedrock = "closed",
@@ -49,6 +50,8 @@ def synthetic_profiles(
         Of the functions from covariates to parameters, see `xbinn.science.synthetic`.
     noise : float
         Relative standard deviation of a sample, 0 to 0.6.
+    spread : float
+        Standard deviation of a parameter over the cells, as a share of its prior range.
     covariates : sequence of str, optional
         As for `xbinn.fit`; the truth depends on numeric ones.
     prior : {"proda", "binn"}
@@ -85,7 +88,7 @@ def synthetic_profiles(
         )
         for which in (_one_in_each_cell(ds, math.prod(shape)), profiles)
     )
-    truth = true_functions(everywhere, spec, kind=kind, prior=prior, seed=seed)
+    truth = true_functions(everywhere, spec, kind=kind, prior=prior, seed=seed, spread=spread)
     here = np.searchsorted(everywhere.cell, sites.cell)
     seen = observed_sites(
         sites,
