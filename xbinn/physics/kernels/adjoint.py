@@ -4,7 +4,7 @@ import numpy as np
 
 from xbinn.constants import N_LAYERS, N_POOLS
 from xbinn.physics.kernels.blocks import Block, solve_block_transposed
-from xbinn.physics.kernels.compiling import inlined
+from xbinn.physics.kernels.compiling import inlined, merged
 from xbinn.physics.kernels.lanes import full, load, load_rows, store, store_rows, where
 from xbinn.physics.kernels.sweeps import (
     CWD,
@@ -18,7 +18,9 @@ from xbinn.physics.kernels.sweeps import (
     S3,
     Moves,
     Soil,
+    litter_pivots,
     nothing_above,
+    shares_of_debris,
     soil_block,
 )
 
@@ -35,7 +37,7 @@ def transpose_soil(
 ) -> None:
     """S1, S2, S3 of the adjoint: with the factors of the forward sweep, (L U)^T = U^T L^T."""
     moves = load_rows(between, (), Moves)
-    carried, leaving = nothing_above(rates)
+    carried, leaving = nothing_above(moves.fl1s1)
     pending = leaving
     for j in range(N_LAYERS):
         c = carried
@@ -51,8 +53,8 @@ def transpose_soil(
             rates, moves, load(lower, (j,)), load(upper, (j,)), j, carried, leaving
         )
         store_rows(blocks, (j,), block)
-    _, below = nothing_above(rates)
-    lo = full(rates, 0.0)
+    _, below = nothing_above(moves.fl1s1)
+    lo = below.s1
     for j in range(N_LAYERS - 1, -1, -1):
         x1, x2, x3 = solve_block_transposed(
             load_rows(blocks, (j,), Block),
@@ -81,13 +83,14 @@ def transpose_litter(
     for p in range(N_LITTER):
         pool, receiver = L1 + p, RECEIVERS[p]
         fraction = load(between, (p,))
-        found, ratio = full(rates, 0.0), full(rates, 0.0)
+        none = full(fraction, 0.0)
+        found, ratio = none, none
         for j in range(N_LAYERS):
             moved = load(rates, (pool, j)) * fraction * load(adjoint, (receiver, j))
             found = load(gradient, (pool, j)) + moved + ratio * found
             ratio = load(upper, (j,)) / load(pivots, (p, j))
             store(adjoint, (pool, j), found)
-        found, lo = full(rates, 0.0), full(rates, 0.0)
+        found, lo = none, none
         for j in range(N_LAYERS - 1, -1, -1):
             found = (load(adjoint, (pool, j)) + lo * found) / load(pivots, (p, j))
             lo = load(lower, (j,))
@@ -140,7 +143,7 @@ def gradients_by_transfers(
     by_cwd_to_l2: np.ndarray,  # (1, lane), written
 ) -> None:
     """Find dL/d(transfer fractions), summed over the layers from the surface down."""
-    none = full(rates, 0.0)
+    none = full(load(debris, (0,)), 0.0)
     total = Moves(none, none, none, none, none, none, none, none)
     by_debris = none
     for j in range(N_LAYERS):
@@ -175,11 +178,42 @@ def gradients_by_mixing(
     last = N_LAYERS - 1
     store(by_lower, (0,), 0.0)
     store(by_upper, (last,), 0.0)
+    none = full(load(pools, (CWD, 0)), 0.0)
     for j in range(last):
-        above, below = full(pools, 0.0), full(pools, 0.0)
+        above, below = none, none
         for p in range(L1, N_POOLS):
             step = load(pools, (p, j + 1)) - load(pools, (p, j))
             above = above + load(adjoint, (p, j)) * step
             below = below - load(adjoint, (p, j + 1)) * step
         store(by_upper, (j,), above)
         store(by_lower, (j + 1,), below)
+
+
+@merged
+def solve_column_adjoint(
+    rates: np.ndarray,  # (pool, layer, lane)
+    between: np.ndarray,  # (transfer, lane)
+    cwd_to_l2: np.ndarray,  # (1, lane)
+    lower: np.ndarray,  # (layer, lane)
+    upper: np.ndarray,  # (layer, lane)
+    debris: np.ndarray,  # (layer, lane), input of coarse woody debris
+    pools: np.ndarray,  # (pool, layer, lane)
+    gradient: np.ndarray,  # (pool, layer, lane)
+    shares: np.ndarray,  # (litter, lane), scratch
+    pivots: np.ndarray,  # (litter, layer, lane), scratch
+    blocks: np.ndarray,  # (layer, entry, lane), scratch
+    adjoint: np.ndarray,  # (pool, layer, lane), written as all below; its first pools: by inputs
+    by_rates: np.ndarray,  # (pool, layer, lane)
+    by_between: np.ndarray,  # (transfer, lane)
+    by_cwd_to_l2: np.ndarray,  # (1, lane)
+    by_lower: np.ndarray,  # (layer, lane)
+    by_upper: np.ndarray,  # (layer, lane)
+) -> None:
+    """Gradients of the solve in all its arguments, with the factors formed anew."""
+    shares_of_debris(cwd_to_l2, shares)
+    litter_pivots(rates, lower, upper, pivots)
+    transpose_soil(rates, between, lower, upper, blocks, gradient, adjoint)
+    transpose_litter(rates, between, shares, lower, upper, pivots, gradient, adjoint)
+    gradients_by_transfers(rates, debris, pools, adjoint, by_between, by_cwd_to_l2)
+    gradients_by_mixing(pools, adjoint, by_lower, by_upper)
+    gradients_by_rates(rates, between, pools, gradient, adjoint, by_rates)

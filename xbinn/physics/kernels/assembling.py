@@ -3,24 +3,16 @@
 import numpy as np
 
 from xbinn.constants import N_INPUTS, N_LAYERS, N_POOLS
-from xbinn.parameters import N_PARAMETERS, PARAMETER_NAMES, TRANSFERS
-from xbinn.physics.kernels.assembly import (
-    FCWDL2,
-    allocation,
-    allocation_adjoint,
-    decomposition,
-    decomposition_adjoint,
-    transport,
-    transport_adjoint,
-)
+from xbinn.parameters import N_PARAMETERS, TRANSFERS
+from xbinn.physics.kernels.assembly import assemble_column, assemble_column_adjoint
 from xbinn.physics.kernels.columns import put, take
 from xbinn.physics.kernels.compiling import kernel
-from xbinn.physics.kernels.lanes import WIDTH, load, rounded, store
+from xbinn.physics.kernels.lanes import WIDTH
 
 _POOL_ROWS = N_POOLS * N_LAYERS
 _INPUT_ROWS = N_INPUTS * N_LAYERS
 _MEANS = 4
-_MOVES = np.array([*(PARAMETER_NAMES.index(name) for name, _, _ in TRANSFERS), FCWDL2])
+_TRANSFERS = len(TRANSFERS)
 
 
 @kernel
@@ -59,12 +51,12 @@ def assemble(
     bio, cryo = np.empty((N_LAYERS, WIDTH), soil.dtype), np.empty((N_LAYERS, WIDTH), soil.dtype)
     annual = np.empty((N_INPUTS, WIDTH), soil.dtype)
     k = np.empty((N_POOLS, N_LAYERS, WIDTH), soil.dtype)
-    moved = np.empty((len(_MOVES), WIDTH), soil.dtype)
+    moves = np.empty((_TRANSFERS, WIDTH), soil.dtype)
+    to_l2 = np.empty((1, WIDTH), soil.dtype)
     lo, up, scalar = np.empty_like(bio), np.empty_like(bio), np.empty_like(bio)
     density = np.empty((N_INPUTS, N_LAYERS, WIDTH), soil.dtype)
     share = np.empty((N_LAYERS, WIDTH), parameters.dtype)
     k_rows, density_rows = k.reshape(_POOL_ROWS, WIDTH), density.reshape(_INPUT_ROWS, WIDTH)
-    last = len(_MOVES) - 1
     for at in range(0, parameters.shape[1], WIDTH):
         take(parameters, at, values)
         take(decay, at, beta)
@@ -80,14 +72,31 @@ def assemble(
         take(bioturbation, at, bio)
         take(cryoturbation, at, cryo)
         take(supplied, at, annual)
-        decomposition(values, climate, holds, unit, least, k, scalar)
-        transport(values, bio, cryo, unit, lo, up)
-        allocation(beta, depth, here, deep, annual, unit, share, density)
-        for i in range(len(_MOVES)):
-            store(moved, (i,), rounded(moved, load(values, (_MOVES[i],))))
+        assemble_column(
+            values,
+            beta,
+            climate,
+            holds,
+            here,
+            deep,
+            depth,
+            bio,
+            cryo,
+            annual,
+            unit,
+            least,
+            k,
+            moves,
+            to_l2,
+            lo,
+            up,
+            density,
+            scalar,
+            share,
+        )
         put(k_rows, at, rates)
-        put(moved[:last], at, between)
-        put(moved[last:], at, cwd_to_l2)
+        put(moves, at, between)
+        put(to_l2, at, cwd_to_l2)
         put(lo, at, lower)
         put(up, at, upper)
         put(density_rows, at, inputs)
@@ -133,16 +142,16 @@ def assemble_adjoint(
     bio, cryo = np.empty((N_LAYERS, WIDTH), soil.dtype), np.empty((N_LAYERS, WIDTH), soil.dtype)
     annual = np.empty((N_INPUTS, WIDTH), soil.dtype)
     by_k = np.empty((N_POOLS, N_LAYERS, WIDTH), soil.dtype)
-    by_moved = np.empty((len(_MOVES), WIDTH), soil.dtype)
+    by_moves = np.empty((_TRANSFERS, WIDTH), soil.dtype)
+    by_to_l2 = np.empty((1, WIDTH), soil.dtype)
     by_lo, by_up, by_scalar = np.empty_like(bio), np.empty_like(bio), np.empty_like(bio)
     by_density = np.empty((N_INPUTS, N_LAYERS, WIDTH), soil.dtype)
     by_share = np.empty((N_LAYERS, WIDTH), parameters.dtype)
     by_climate = np.empty_like(climate)
-    by_values = np.zeros_like(values)
+    by_values = np.empty_like(values)
     by_climate_rows = by_climate.reshape(_MEANS * N_LAYERS, WIDTH)
     by_k_rows = by_k.reshape(_POOL_ROWS, WIDTH)
     by_density_rows = by_density.reshape(_INPUT_ROWS, WIDTH)
-    last = len(_MOVES) - 1
     for at in range(0, parameters.shape[1], WIDTH):
         take(parameters, at, values)
         take(decay, at, beta)
@@ -159,21 +168,36 @@ def assemble_adjoint(
         take(cryoturbation, at, cryo)
         take(supplied, at, annual)
         take(by_rates, at, by_k_rows)
-        take(by_between, at, by_moved[:last])
-        take(by_cwd_to_l2, at, by_moved[last:])
+        take(by_between, at, by_moves)
+        take(by_cwd_to_l2, at, by_to_l2)
         take(by_lower, at, by_lo)
         take(by_upper, at, by_up)
         take(by_inputs, at, by_density_rows)
         take(by_modifier, at, by_scalar)
         take(by_fraction, at, by_share)
-        decomposition_adjoint(
-            values, climate, holds, unit, least, by_k, by_scalar, by_climate, by_values
+        assemble_column_adjoint(
+            values,
+            beta,
+            climate,
+            holds,
+            here,
+            deep,
+            depth,
+            bio,
+            cryo,
+            annual,
+            unit,
+            least,
+            by_k,
+            by_moves,
+            by_to_l2,
+            by_lo,
+            by_up,
+            by_density,
+            by_scalar,
+            by_share,
+            by_climate,
+            by_values,
         )
-        transport_adjoint(bio, cryo, unit, by_lo, by_up, by_values)
-        allocation_adjoint(
-            beta, depth, here, deep, annual, unit, by_share, by_density, values, by_values
-        )
-        for i in range(len(_MOVES)):
-            store(by_values, (_MOVES[i],), rounded(by_values, load(by_moved, (i,))))
         put(by_climate_rows, at, by_means)
         put(by_values, at, by_parameters)

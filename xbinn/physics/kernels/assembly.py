@@ -17,8 +17,8 @@ from xbinn.constants import (
     N_LAYERS,
     NODE_DEPTH,
 )
-from xbinn.parameters import PARAMETER_NAMES
-from xbinn.physics.kernels.compiling import inlined
+from xbinn.parameters import PARAMETER_NAMES, TRANSFERS
+from xbinn.physics.kernels.compiling import inlined, merged
 from xbinn.physics.kernels.functions import exp, expm1
 from xbinn.physics.kernels.lanes import Lanes, full, load, rounded, store, where
 from xbinn.physics.kernels.sweeps import CWD, L1, L2, L3, S1, S2, S3
@@ -28,21 +28,12 @@ NODE = np.array(NODE_DEPTH[:N_LAYERS])
 TOP = np.array((0.0, *INTERFACE_DEPTH[: N_LAYERS - 1]))
 CM_PER_M = 100.0
 
-DIFFUS, CRYO, EFOLDING, BETA, FCWDL2, TAUCWD, TAUL1, TAUL2, TAU4S1, TAU4S2, TAU4S3 = (
-    PARAMETER_NAMES.index(name)
-    for name in (
-        "diffus",
-        "cryo",
-        "efolding",
-        "beta",
-        "fcwdl2",
-        "taucwd",
-        "taul1",
-        "taul2",
-        "tau4s1",
-        "tau4s2",
-        "tau4s3",
-    )
+_index = PARAMETER_NAMES.index
+BETWEEN = np.array([_index(name) for name, _, _ in TRANSFERS])
+Q10, W_SCALING = map(_index, ("q10", "w_scaling"))
+DIFFUS, CRYO, EFOLDING, BETA, FCWDL2 = map(_index, ("diffus", "cryo", "efolding", "beta", "fcwdl2"))
+TAUCWD, TAUL1, TAUL2, TAU4S1, TAU4S2, TAU4S3 = map(
+    _index, ("taucwd", "taul1", "taul2", "tau4s1", "tau4s2", "tau4s3")
 )
 
 
@@ -125,9 +116,9 @@ def decomposition_adjoint(
     """Gradients in the means, turnover times and the e-folding depth."""
     base = turnover(parameters, by_rates)
     inverse = -1.0 / load(parameters, (EFOLDING,))
-    none = full(by_rates, 0.0)
+    none = full(base.cwd, 0.0)
     by_base = Turnover(none, none, none, none, none, none)
-    by_inverse = full(parameters, 0.0)
+    by_inverse = full(inverse, 0.0)
     for j in range(N_LAYERS):
         decayed = exp(inverse * NODE[j]) * unit
         depth = rounded(by_rates, decayed)
@@ -188,7 +179,7 @@ def transport(
     """Transport coefficients with a closed boundary at bedrock."""
     diffus = rounded(lower, load(parameters, (DIFFUS,)) * unit)
     cryo = rounded(lower, load(parameters, (CRYO,)) * unit)
-    above = full(lower, 0.0)
+    above = full(diffus, 0.0)
     for j in range(N_LAYERS):
         conductance = load(bioturbation, (j,)) * diffus + load(cryoturbation, (j,)) * cryo
         store(lower, (j,), above / THICKNESS[j])
@@ -206,7 +197,8 @@ def transport_adjoint(
     by_parameters: np.ndarray,  # (parameter, lane), float64, written
 ) -> None:
     """Gradients in the two diffusivities."""
-    by_diffus, by_cryo = full(by_lower, 0.0), full(by_lower, 0.0)
+    none = full(load(by_lower, (0,)), 0.0)
+    by_diffus, by_cryo = none, none
     for j in range(N_LAYERS):
         by_conductance = load(by_upper, (j,)) / THICKNESS[j]
         if j + 1 < N_LAYERS:
@@ -258,9 +250,9 @@ def allocation_adjoint(
     rate, depth, below = load(decay, (0,)), load(bottom, (0,)), load(allocated, (0,))
     total = expm1(rate * depth)
     slope = depth * exp(rate * depth) / total
-    by_rate = full(parameters, 0.0)
+    by_rate = full(rate, 0.0)
     for j in range(N_LAYERS):
-        by_density = full(by_inputs, 0.0)
+        by_density = full(load(by_inputs, (0, j)), 0.0)
         for p in range(N_INPUTS):
             by_density = by_density + load(by_inputs, (p, j)) * load(supplied, (p,))
         by_share = rounded(parameters, by_density) * (unit / DAYS_PER_YEAR) / THICKNESS[j]
@@ -272,3 +264,76 @@ def allocation_adjoint(
         by_rate = by_rate + where(load(exists, (j,)), change, 0.0)
     by_rate = where(below, by_rate, 0.0)
     store(by_parameters, (BETA,), by_rate * CM_PER_M / load(parameters, (BETA,)))
+
+
+@merged
+def assemble_column(
+    parameters: np.ndarray,  # (parameter, lane), float64
+    decay: np.ndarray,  # (1, lane), float64: ln(beta) per m
+    means: np.ndarray,  # (4, layer, lane): soil, litter, temperature, water
+    holds: np.ndarray,  # (2, layer, lane), boolean: whether soil and litter pools hold carbon
+    exists: np.ndarray,  # (layer, lane), boolean
+    allocated: np.ndarray,  # (1, lane), boolean
+    bottom: np.ndarray,  # (1, lane), float64
+    bioturbation: np.ndarray,  # (layer, lane)
+    cryoturbation: np.ndarray,  # (layer, lane)
+    supplied: np.ndarray,  # (4, lane)
+    unit: float,
+    least: float,
+    rates: np.ndarray,  # (pool, layer, lane), written as all below
+    between: np.ndarray,  # (transfer, lane)
+    cwd_to_l2: np.ndarray,  # (1, lane)
+    lower: np.ndarray,  # (layer, lane)
+    upper: np.ndarray,  # (layer, lane)
+    inputs: np.ndarray,  # (4, layer, lane)
+    modifier: np.ndarray,  # (layer, lane)
+    fraction: np.ndarray,  # (layer, lane), float64
+) -> None:
+    """All that the solve takes."""
+    decomposition(parameters, means, holds, unit, least, rates, modifier)
+    transport(parameters, bioturbation, cryoturbation, unit, lower, upper)
+    allocation(decay, bottom, exists, allocated, supplied, unit, fraction, inputs)
+    for i in range(len(BETWEEN)):
+        store(between, (i,), rounded(between, load(parameters, (BETWEEN[i],))))
+    store(cwd_to_l2, (0,), rounded(cwd_to_l2, load(parameters, (FCWDL2,))))
+
+
+@merged
+def assemble_column_adjoint(
+    parameters: np.ndarray,  # (parameter, lane), float64
+    decay: np.ndarray,  # (1, lane), float64
+    means: np.ndarray,  # (4, layer, lane)
+    holds: np.ndarray,  # (2, layer, lane), boolean
+    exists: np.ndarray,  # (layer, lane), boolean
+    allocated: np.ndarray,  # (1, lane), boolean
+    bottom: np.ndarray,  # (1, lane), float64
+    bioturbation: np.ndarray,  # (layer, lane)
+    cryoturbation: np.ndarray,  # (layer, lane)
+    supplied: np.ndarray,  # (4, lane)
+    unit: float,
+    least: float,
+    by_rates: np.ndarray,  # (pool, layer, lane)
+    by_between: np.ndarray,  # (transfer, lane)
+    by_cwd_to_l2: np.ndarray,  # (1, lane)
+    by_lower: np.ndarray,  # (layer, lane)
+    by_upper: np.ndarray,  # (layer, lane)
+    by_inputs: np.ndarray,  # (4, layer, lane)
+    by_modifier: np.ndarray,  # (layer, lane)
+    by_fraction: np.ndarray,  # (layer, lane), float64
+    by_means: np.ndarray,  # (4, layer, lane), written
+    by_parameters: np.ndarray,  # (parameter, lane), float64, written
+) -> None:
+    """Gradients in the means and in all parameters, those of the means themselves zero."""
+    decomposition_adjoint(
+        parameters, means, holds, unit, least, by_rates, by_modifier, by_means, by_parameters
+    )
+    transport_adjoint(bioturbation, cryoturbation, unit, by_lower, by_upper, by_parameters)
+    allocation_adjoint(
+        *(decay, bottom, exists, allocated, supplied, unit, by_fraction, by_inputs),
+        *(parameters, by_parameters),
+    )
+    for i in range(len(BETWEEN)):
+        store(by_parameters, (BETWEEN[i],), rounded(by_parameters, load(by_between, (i,))))
+    store(by_parameters, (FCWDL2,), rounded(by_parameters, load(by_cwd_to_l2, (0,))))
+    store(by_parameters, (Q10,), 0.0)
+    store(by_parameters, (W_SCALING,), 0.0)

@@ -6,7 +6,7 @@ Behind the last column of a batch the remaining lanes repeat it.
 import numpy as np
 
 from xbinn.physics.kernels.compiling import inlined
-from xbinn.physics.kernels.lanes import WIDTH, load, store
+from xbinn.physics.kernels.lanes import WIDTH, load, load_from, store, store_from
 
 
 @inlined
@@ -21,7 +21,7 @@ def take(
     n = given.shape[1]
     if at + WIDTH <= n:
         for row in range(len(rows)):
-            store(rows, (row,), load(given, (first + step * row, at)))
+            store(rows, (row,), load_from(given, (first + step * row, at)))
     else:
         for row in range(len(rows)):
             for lane in range(WIDTH):
@@ -40,7 +40,7 @@ def put(
     n = result.shape[1]
     if at + WIDTH <= n:
         for row in range(len(rows)):
-            store(result, (first + step * row, at), load(rows, (row,)))
+            store_from(result, (first + step * row, at), load(rows, (row,)))
     else:
         for row in range(len(rows)):
             for lane in range(n - at):

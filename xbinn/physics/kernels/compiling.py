@@ -22,6 +22,9 @@ _LOG: Final = logging.getLogger(__name__)
 inlined = numba.njit(nogil=True, error_model="numpy")
 """Decorator of the parts that kernels are made of."""
 
+merged = numba.njit(nogil=True, error_model="numpy", inline="always")
+"""Decorator of what is all of a kernel but its loop: a call would cost it a few per cent."""
+
 
 @cache
 def _sources() -> str:

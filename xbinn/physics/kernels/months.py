@@ -4,19 +4,138 @@ A few hundred columns go through the months together, layer by layer: memory is 
 streams, which the processor can foresee, and the sums stay in the nearest cache.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from xbinn.constants import MONTHS_PER_YEAR, N_LAYERS, REFERENCE_TEMPERATURE
 from xbinn.physics.kernels.columns import take
 from xbinn.physics.kernels.compiling import inlined, kernel
 from xbinn.physics.kernels.functions import exp
-from xbinn.physics.kernels.lanes import WIDTH, load, store, where
+from xbinn.physics.kernels.lanes import (
+    WIDTH,
+    Lanes,
+    full,
+    load,
+    load_from,
+    store,
+    store_from,
+    where,
+)
 
 _MEANS = 4
 _CONTROLS = 2
 _PER_MONTH = 1.0 / MONTHS_PER_YEAR
 _TOGETHER = 32
 """Vectors of columns."""
+
+
+class Month(NamedTuple):
+    """What a month does to a layer: temperature [K], water, oxygen and nitrogen scalars."""
+
+    temperature: Lanes
+    water: Lanes
+    oxygen: Lanes
+    nitrogen: Lanes
+
+
+@inlined
+def add_month(
+    month: Month,
+    rate: Lanes,  # ln(q10)/10
+    w_scaling: Lanes,
+    total: np.ndarray,  # (4, lane), added to: soil, litter, temperature, water
+) -> None:
+    """Add the scalars of a month and their products."""
+    xit = exp((month.temperature - REFERENCE_TEMPERATURE) * rate)
+    scaled = month.water * w_scaling
+    xiw = where(scaled >= 1.0, 1.0, scaled)
+    product = xit * xiw * month.oxygen
+    litter = product * month.nitrogen
+    store(total, (0,), load(total, (0,)) + product)
+    store(total, (1,), load(total, (1,)) + litter)
+    store(total, (2,), load(total, (2,)) + xit)
+    store(total, (3,), load(total, (3,)) + xiw)
+
+
+@inlined
+def add_month_adjoint(
+    month: Month,
+    rate: Lanes,  # ln(q10)/10
+    w_scaling: Lanes,
+    by_total: np.ndarray,  # (4, lane)
+    by_controls: np.ndarray,  # (2, lane), added to
+) -> None:
+    """Add the gradient in the two controls of what a month adds."""
+    warming = month.temperature - REFERENCE_TEMPERATURE
+    xit = exp(warming * rate)
+    scaled = month.water * w_scaling
+    xiw = where(scaled >= 1.0, 1.0, scaled)
+    by_product = load(by_total, (0,)) + load(by_total, (1,)) * month.nitrogen
+    by_climate = by_product * month.oxygen
+    by_exponent = (load(by_total, (2,)) + by_climate * xiw) * xit
+    # At the cap the gradient is that of the capped side.
+    by_scaled = where(scaled >= 1.0, 0.0, load(by_total, (3,)) + by_climate * xit)
+    store(by_controls, (0,), load(by_controls, (0,)) + by_exponent * warming)
+    store(by_controls, (1,), load(by_controls, (1,)) + by_scaled * month.water)
+
+
+@inlined
+def average_layer(
+    temperature: np.ndarray,  # (month, lane) [K]
+    water: np.ndarray,  # (month, lane)
+    oxygen: np.ndarray,  # (month, lane)
+    nitrogen: np.ndarray,  # (month, lane)
+    controls: np.ndarray,  # (2, lane)
+    total: np.ndarray,  # (4, lane), scratch
+    means: np.ndarray,  # (4, lane), written
+) -> None:
+    """Annual means of one layer."""
+    rate, w_scaling = load(controls, (0,)), load(controls, (1,))
+    for mean in range(_MEANS):
+        store(total, (mean,), 0.0)
+    for m in range(MONTHS_PER_YEAR):
+        month = Month(
+            load(temperature, (m,)), load(water, (m,)), load(oxygen, (m,)), load(nitrogen, (m,))
+        )
+        add_month(month, rate, w_scaling, total)
+    for mean in range(_MEANS):
+        store(means, (mean,), load(total, (mean,)) * _PER_MONTH)
+
+
+@inlined
+def average_column_adjoint(
+    temperature: np.ndarray,  # (month, layer, lane) [K]
+    water: np.ndarray,  # (month, layer, lane)
+    oxygen: np.ndarray,  # (month, layer, lane)
+    nitrogen: np.ndarray,  # (month, layer, lane)
+    controls: np.ndarray,  # (2, lane)
+    by_means: np.ndarray,  # (4, layer, lane)
+    by_total: np.ndarray,  # (4, lane), scratch
+    by_layer: np.ndarray,  # (2, lane), scratch
+    by_controls: np.ndarray,  # (2, lane), written
+) -> None:
+    """Gradient in the two controls, summed as `average_adjoint` does."""
+    rate, w_scaling = load(controls, (0,)), load(controls, (1,))
+    none = full(rate, 0.0)
+    by_rate, by_scaling = none, none
+    for j in range(N_LAYERS):
+        for mean in range(_MEANS):
+            store(by_total, (mean,), load(by_means, (mean, j)) * _PER_MONTH)
+        store(by_layer, (0,), none)
+        store(by_layer, (1,), none)
+        for m in range(MONTHS_PER_YEAR):
+            month = Month(
+                load(temperature, (m, j)),
+                load(water, (m, j)),
+                load(oxygen, (m, j)),
+                load(nitrogen, (m, j)),
+            )
+            add_month_adjoint(month, rate, w_scaling, by_total, by_layer)
+        by_rate = by_rate + load(by_layer, (0,))
+        by_scaling = by_scaling + load(by_layer, (1,))
+    store(by_controls, (0,), by_rate)
+    store(by_controls, (1,), by_scaling)
 
 
 @inlined
@@ -72,20 +191,18 @@ def average(
             for row in range(j, MONTHS_PER_YEAR * N_LAYERS, N_LAYERS):
                 for i in range(vectors):
                     at = place(start, i, n)
-                    warming = load(temperature, (row, at)) - REFERENCE_TEMPERATURE
-                    xit = exp(warming * load(controls, (0, at)))
-                    scaled = load(water, (row, at)) * load(controls, (1, at))
-                    xiw = where(scaled >= 1.0, 1.0, scaled)
-                    product = xit * xiw * load(oxygen, (row, at))
-                    litter = product * load(nitrogen, (row, at))
-                    store(total, (0, i), load(total, (0, i)) + product)
-                    store(total, (1, i), load(total, (1, i)) + litter)
-                    store(total, (2, i), load(total, (2, i)) + xit)
-                    store(total, (3, i), load(total, (3, i)) + xiw)
+                    month = Month(
+                        load_from(temperature, (row, at)),
+                        load_from(water, (row, at)),
+                        load_from(oxygen, (row, at)),
+                        load_from(nitrogen, (row, at)),
+                    )
+                    rate, w_scaling = load_from(controls, (0, at)), load_from(controls, (1, at))
+                    add_month(month, rate, w_scaling, total[:, i])
             for mean in range(_MEANS):
                 for i in range(vectors):
                     row, at = mean * N_LAYERS + j, place(start, i, n)
-                    store(means, (row, at), load(total, (mean, i)) * _PER_MONTH)
+                    store_from(means, (row, at), load(total, (mean, i)) * _PER_MONTH)
 
 
 @kernel
@@ -131,29 +248,23 @@ def average_adjoint(
             for mean in range(_MEANS):
                 for i in range(vectors):
                     row, at = mean * N_LAYERS + j, place(start, i, n)
-                    store(given, (mean, i), load(by_means, (row, at)) * _PER_MONTH)
+                    store(given, (mean, i), load_from(by_means, (row, at)) * _PER_MONTH)
             by_layer[:] = 0.0
             for row in range(j, MONTHS_PER_YEAR * N_LAYERS, N_LAYERS):
                 for i in range(vectors):
                     at = place(start, i, n)
-                    warming = load(temperature, (row, at)) - REFERENCE_TEMPERATURE
-                    xit = exp(warming * load(controls, (0, at)))
-                    moisture = load(water, (row, at))
-                    scaled = moisture * load(controls, (1, at))
-                    xiw = where(scaled >= 1.0, 1.0, scaled)
-                    by_product = load(given, (0, i)) + load(given, (1, i)) * load(
-                        nitrogen, (row, at)
+                    month = Month(
+                        load_from(temperature, (row, at)),
+                        load_from(water, (row, at)),
+                        load_from(oxygen, (row, at)),
+                        load_from(nitrogen, (row, at)),
                     )
-                    by_climate = by_product * load(oxygen, (row, at))
-                    by_exponent = (load(given, (2, i)) + by_climate * xiw) * xit
-                    # At the cap the gradient is that of the capped side.
-                    by_scaled = where(scaled >= 1.0, 0.0, load(given, (3, i)) + by_climate * xit)
-                    store(by_layer, (0, i), load(by_layer, (0, i)) + by_exponent * warming)
-                    store(by_layer, (1, i), load(by_layer, (1, i)) + by_scaled * moisture)
+                    rate, w_scaling = load_from(controls, (0, at)), load_from(controls, (1, at))
+                    add_month_adjoint(month, rate, w_scaling, given[:, i], by_layer[:, i])
             for control in range(_CONTROLS):
                 for i in range(vectors):
                     layers = load(total, (control, i)) + load(by_layer, (control, i))
                     store(total, (control, i), layers)
         for control in range(_CONTROLS):
             for i in range(vectors):
-                store(by_controls, (control, place(start, i, n)), load(total, (control, i)))
+                store_from(by_controls, (control, place(start, i, n)), load(total, (control, i)))

@@ -10,8 +10,8 @@ from xbinn.constants import (
     N_LAYERS,
 )
 from xbinn.physics.kernels.columns import put, take
-from xbinn.physics.kernels.compiling import inlined, kernel
-from xbinn.physics.kernels.lanes import WIDTH, Lanes, full, load, rounded, store, where
+from xbinn.physics.kernels.compiling import inlined, kernel, merged
+from xbinn.physics.kernels.lanes import WIDTH, Lanes, any_lane, full, load, rounded, store, where
 from xbinn.physics.mixing import NODE_SPACING, NODE_WEIGHT
 
 _INTERFACE = np.array(INTERFACE_DEPTH[: N_LAYERS + 1])
@@ -38,20 +38,35 @@ def closed_shape(
         take(altmax, at, months)
         take(nbedrock, at, bedrock)
         take(deepest, at, end)
-        sum_ramps(months, end, means, ramps)
-        deep = months_deeper(months)
-        for j in range(N_LAYERS):
-            per_unit = where(load(bedrock, (0,)) > j + 1.0, full(bedrock, _PER_SPACING[j]), 0.0)
-            store(bio, (j,), rounded(bio, per_unit * deep))
-            store(cryo, (j,), rounded(cryo, per_unit * load(ramps, (j,))))
+        shape_column(months, bedrock, end, means, ramps, bio, cryo)
         put(bio, at, bioturbation)
         put(cryo, at, cryoturbation)
+
+
+@merged
+def shape_column(
+    months: np.ndarray,  # (month, lane)
+    bedrock: np.ndarray,  # (1, lane)
+    end: np.ndarray,  # (1, lane)
+    means: np.ndarray,  # (layer, lane), scratch
+    ramps: np.ndarray,  # (layer, lane), scratch
+    bioturbation: np.ndarray,  # (layer, lane), written
+    cryoturbation: np.ndarray,  # (layer, lane), written
+) -> None:
+    """Conductances of all layers."""
+    sum_ramps(months, end, means, ramps)
+    deep = months_deeper(months)
+    for j in range(N_LAYERS):
+        per_unit = where(load(bedrock, (0,)) > j + 1.0, full(deep, _PER_SPACING[j]), 0.0)
+        store(bioturbation, (j,), rounded(bioturbation, per_unit * deep))
+        store(cryoturbation, (j,), rounded(cryoturbation, per_unit * load(ramps, (j,))))
 
 
 @inlined
 def months_deeper(months: np.ndarray) -> Lanes:
     """Count the months in which the soil has thawed too deep for cryoturbation."""
-    count, none = full(months, 0.0), full(months, 0.0)
+    none = full(load(months, (0,)), 0.0)
+    count = none
     for month in range(MONTHS_PER_YEAR):
         deep = load(months, (month,)) > MAX_ALTMAX_CRYOTURBATION
         count = count + where(deep, 1.0, none)
@@ -66,27 +81,36 @@ def sum_ramps(
     ramps: np.ndarray,  # (layer, lane), written
 ) -> None:
     """Sum the harmonic means of the cryoturbation ramp over the months."""
-    ramps[:] = 0.0
+    for j in range(N_LAYERS):
+        store(ramps, (j,), 0.0)
     some = False
+    before = load(months, (0,))
     for month in range(MONTHS_PER_YEAR):
+        altmax = load(months, (month,))
         # The active layer is an annual maximum: most months repeat the one before.
-        if month == 0 or (months[month] != months[month - 1]).any():
-            altmax = months[month]
-            some = ((altmax > 0.0) & (altmax <= MAX_ALTMAX_CRYOTURBATION)).any()
+        if month == 0 or any_lane(altmax != before):
+            some = any_lane(mixes(altmax))
             if some:
-                average_ramp(load(months, (month,)), load(end, (0,)), means)
+                average_ramp(altmax, load(end, (0,)), means)
+        before = altmax
         if some:
             for j in range(N_LAYERS):
                 store(ramps, (j,), load(ramps, (j,)) + load(means, (j,)))
 
 
 @inlined
+def mixes(altmax: Lanes) -> Lanes:
+    """Whether an active layer is cryoturbated."""
+    return where(altmax > 0.0, altmax, np.inf) <= MAX_ALTMAX_CRYOTURBATION
+
+
+@inlined
 def average_ramp(altmax: Lanes, end: Lanes, means: np.ndarray) -> None:
     """Form the harmonic means of the ramp between interfaces, (layer, lane)."""
-    none = full(means, 0.0)
+    none = full(altmax, 0.0)
     width = end - altmax
     inverse = 1.0 / where(width > 0.0, width, 1.0)
-    mixed = where(altmax > 0.0, where(altmax <= MAX_ALTMAX_CRYOTURBATION, 1.0, none), 0.0)
+    mixed = where(mixes(altmax), 1.0, none)
     above = ramp_at(_INTERFACE[0], altmax, width, inverse) * mixed
     for j in range(N_LAYERS):
         below = ramp_at(_INTERFACE[j + 1], altmax, width, inverse) * mixed

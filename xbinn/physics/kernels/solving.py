@@ -3,26 +3,12 @@
 import numpy as np
 
 from xbinn.constants import N_INPUTS, N_LAYERS, N_POOLS
-from xbinn.physics.kernels.adjoint import (
-    gradients_by_mixing,
-    gradients_by_rates,
-    gradients_by_transfers,
-    transpose_litter,
-    transpose_soil,
-)
+from xbinn.physics.kernels.adjoint import solve_column_adjoint
 from xbinn.physics.kernels.blocks import Matrix
 from xbinn.physics.kernels.columns import put, take
 from xbinn.physics.kernels.compiling import kernel
-from xbinn.physics.kernels.lanes import WIDTH, load, store
-from xbinn.physics.kernels.sweeps import (
-    CWD,
-    N_LITTER,
-    Moves,
-    litter_pivots,
-    shares_of_debris,
-    solve_litter,
-    solve_soil,
-)
+from xbinn.physics.kernels.lanes import WIDTH
+from xbinn.physics.kernels.sweeps import N_LITTER, Moves, solve_column
 
 _POOL_ROWS = N_POOLS * N_LAYERS
 _INPUT_ROWS = N_INPUTS * N_LAYERS
@@ -60,12 +46,7 @@ def solve(
         take(lower, at, lo)
         take(upper, at, up)
         take(inputs, at, given_rows)
-        for j in range(N_LAYERS):
-            store(found, (CWD, j), load(given, (CWD, j)) / load(k, (CWD, j)))
-        shares_of_debris(to_l2, shares)
-        litter_pivots(k, lo, up, pivots)
-        solve_litter(given, shares, lo, up, pivots, found)
-        solve_soil(k, moves, lo, up, carries, found)
+        solve_column(k, moves, to_l2, lo, up, given, shares, pivots, carries, found)
         put(found_rows, at, pools)
 
 
@@ -116,13 +97,25 @@ def solve_adjoint(
         take(debris, at, given)
         take(pools, at, found_rows)
         take(gradient, at, asked_rows)
-        shares_of_debris(to_l2, shares)
-        litter_pivots(k, lo, up, pivots)
-        transpose_soil(k, moves, lo, up, blocks, asked, adjoint)
-        transpose_litter(k, moves, shares, lo, up, pivots, asked, adjoint)
-        gradients_by_transfers(k, given, found, adjoint, by_moves, by_to_l2)
-        gradients_by_mixing(found, adjoint, by_lo, by_up)
-        gradients_by_rates(k, moves, found, asked, adjoint, by_k)
+        solve_column_adjoint(
+            k,
+            moves,
+            to_l2,
+            lo,
+            up,
+            given,
+            found,
+            asked,
+            shares,
+            pivots,
+            blocks,
+            adjoint,
+            by_k,
+            by_moves,
+            by_to_l2,
+            by_lo,
+            by_up,
+        )
         put(by_k_rows, at, by_rates)
         put(by_moves, at, by_between)
         put(by_to_l2, at, by_cwd_to_l2)

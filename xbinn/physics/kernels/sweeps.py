@@ -17,7 +17,7 @@ from xbinn.physics.kernels.blocks import (
     solve_block,
     solve_block_transposed,
 )
-from xbinn.physics.kernels.compiling import inlined
+from xbinn.physics.kernels.compiling import inlined, merged
 from xbinn.physics.kernels.lanes import Lanes, full, load, load_rows, store, store_rows
 
 CWD, L1, L2, L3, S1, S2, S3 = range(N_POOLS)
@@ -68,7 +68,8 @@ def litter_pivots(
 ) -> None:
     """Eliminate L1, L2, L3 from the surface down: pivots are sink + up."""
     for p in range(N_LITTER):
-        sink, pivot = full(rates, 0.0), full(rates, 1.0)
+        above = load(upper, (0,))
+        sink, pivot = full(above, 0.0), full(above, 1.0)
         for j in range(N_LAYERS):
             sink = load(rates, (L1 + p, j)) + load(lower, (j,)) / pivot * sink
             pivot = sink + load(upper, (j,))
@@ -87,13 +88,13 @@ def solve_litter(
     """L1, L2, L3 of the pools; coarse woody debris passes on the flux that it receives."""
     for p in range(N_LITTER):
         share = load(shares, (p,))
-        found, pivot = full(pools, 0.0), full(pools, 1.0)
+        found, pivot = full(share, 0.0), full(share, 1.0)
         for j in range(N_LAYERS):
             given = load(inputs, (L1 + p, j)) + load(inputs, (CWD, j)) * share
             found = given + load(lower, (j,)) / pivot * found
             pivot = load(pivots, (p, j))
             store(pools, (L1 + p, j), found)
-        found = full(pools, 0.0)
+        found = full(share, 0.0)
         for j in range(N_LAYERS - 1, -1, -1):
             found = load(pools, (L1 + p, j)) + load(upper, (j,)) * found
             found = found / load(pivots, (p, j))
@@ -115,7 +116,7 @@ def soil_block(
     excess1 = k1 * (1.0 - (moves.fs1s2 + moves.fs1s3)) + lower * leaving.s1
     excess2 = k2 * (1.0 - (moves.fs2s1 + moves.fs2s3)) + lower * leaving.s2
     excess3 = k3 * (1.0 - moves.fs3s1) + lower * leaving.s3
-    none = full(rates, 0.0)
+    none = full(k1, 0.0)
     off = Matrix(
         none,
         carried.a12 * lower + k2 * moves.fs2s1,
@@ -133,7 +134,7 @@ def soil_block(
 
 
 @inlined
-def nothing_above(like: np.ndarray) -> tuple[Matrix, Soil]:
+def nothing_above(like: Lanes) -> tuple[Matrix, Soil]:
     """What the surface layer finds above it."""
     none = full(like, 0.0)
     return Matrix(none, none, none, none, none, none, none, none, none), Soil(none, none, none)
@@ -150,7 +151,7 @@ def solve_soil(
 ) -> None:
     """S1, S2, S3 of the pools, which hold the litter already."""
     moves = load_rows(between, (), Moves)
-    carried, leaving = nothing_above(pools)
+    carried, leaving = nothing_above(moves.fl1s1)
     found = leaving
     for j in range(N_LAYERS):
         lo = load(lower, (j,))
@@ -182,3 +183,25 @@ def solve_soil(
         store(pools, (S1, j), found.s1)
         store(pools, (S2, j), found.s2)
         store(pools, (S3, j), found.s3)
+
+
+@merged
+def solve_column(
+    rates: np.ndarray,  # (pool, layer, lane)
+    between: np.ndarray,  # (transfer, lane)
+    cwd_to_l2: np.ndarray,  # (1, lane)
+    lower: np.ndarray,  # (layer, lane)
+    upper: np.ndarray,  # (layer, lane)
+    inputs: np.ndarray,  # (4, layer, lane)
+    shares: np.ndarray,  # (litter, lane), scratch
+    pivots: np.ndarray,  # (litter, layer, lane), scratch
+    carries: np.ndarray,  # (layer, entry, lane), scratch
+    pools: np.ndarray,  # (pool, layer, lane), written
+) -> None:
+    """All pools."""
+    for j in range(N_LAYERS):
+        store(pools, (CWD, j), load(inputs, (CWD, j)) / load(rates, (CWD, j)))
+    shares_of_debris(cwd_to_l2, shares)
+    litter_pivots(rates, lower, upper, pivots)
+    solve_litter(inputs, shares, lower, upper, pivots, pools)
+    solve_soil(rates, between, lower, upper, carries, pools)
