@@ -9,11 +9,11 @@ import pytest
 import torch
 import xarray as xr
 from torch import Tensor
+from ways import CUDA, take
 
 from xbinn.constants import INTERFACE_DEPTH, MONTHS_PER_YEAR, N_INPUTS, N_LAYERS, NODE_DEPTH
 from xbinn.parameters import PARAMETER_NAMES, Prior, prior_bounds
 from xbinn.physics.forcing import Forcing
-from xbinn.physics.paths import VARIABLE
 from xbinn.physics.steady_state import Bedrock, SoilCarbonModel, SteadyState
 from xbinn.variables import INPUT_NAMES
 
@@ -24,11 +24,11 @@ DEGENERATE = 8
 """Column type of the reference file with an e-folding depth of 1 mm: underflow, not compared."""
 
 
-@pytest.fixture(scope="module", params=["eager", "numba"], autouse=True)
+@pytest.fixture(scope="module", params=["eager", "numba", CUDA], autouse=True)
 def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Both ways to compute: whatever holds of the physics holds of both."""
+    """All ways to compute: whatever holds of the physics holds of all."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, request.param)
+        take(request.param, patch)
         yield request.param
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from ways import KERNELS, take
 
 from xbinn.constants import N_LAYERS
 from xbinn.physics import solver
@@ -22,6 +23,7 @@ from xbinn.physics.steady_state import BEDROCK, SoilCarbonModel
 NAMES = ("rates", "between", "cwd_to_l2", "lower", "upper", "inputs")
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-12}
 """Of sums of terms of both signs; relative to the largest of their column."""
+new_empty = Tensor.new_empty
 
 
 @pytest.fixture(scope="module", params=[None], ids=["both"], autouse=True)
@@ -91,6 +93,30 @@ def solved(values: list[Tensor]) -> dict[str, Tensor]:
     return found | {"pools": pools.detach(), "way": type(pools.grad_fn).__name__}
 
 
+@pytest.fixture(params=KERNELS)
+def twins(request):
+    """``twins(function)``: what it gives by operations of torch, and by kernels.
+
+    What nothing has been written to is NaN.
+    """
+
+    def run(function):
+        found = []
+        for way in ("eager", request.param):
+            with pytest.MonkeyPatch.context() as patch:
+                take(way, patch)
+                patch.setattr(Tensor, "new_empty", nothing_written)
+                found.append(function())
+        return found
+
+    return run
+
+
+def nothing_written(like: Tensor, *args, **kwargs) -> Tensor:
+    """`Tensor.new_empty` as it is where memory was never used before."""
+    return new_empty(like, *args, **kwargs).fill_(torch.nan)
+
+
 @pytest.fixture
 def arguments(draw):
     """``arguments(n, dtype, bedrock)`` of the solve, in columns that hold carbon everywhere."""
@@ -99,7 +125,10 @@ def arguments(draw):
         columns = draw(n, seed=60).force(
             nbedrock=torch.full((n,), N_LAYERS), allocated=torch.ones(n, dtype=torch.bool)
         )
-        state = columns.change(efolding=0.9, w_scaling=1.0, beta=0.995).to(dtype).solve(bedrock)
+        columns = columns.change(efolding=0.9, w_scaling=1.0, beta=0.995).to(dtype)
+        with pytest.MonkeyPatch.context() as patch:
+            take("eager", patch)
+            state = columns.solve(bedrock)
         return [state.rates, *state.transfers, *state.mixing, state.inputs]
 
     return made
@@ -107,16 +136,13 @@ def arguments(draw):
 
 @pytest.mark.parametrize("bedrock", BEDROCK)
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-def test_solve_is_its_twin(arguments, dtype, bedrock, monkeypatch):
+def test_solve_is_its_twin(twins, arguments, dtype, bedrock):
     values = arguments(100, dtype, bedrock)
-    sides = {}
-    for way in ("eager", "numba"):
-        monkeypatch.setenv(VARIABLE, way)
-        sides[way] = solved(values)
-    assert sides["eager"].pop("way") == "_SolveBackward"
-    assert sides["numba"].pop("way") == "SolveBackward"
-    for name, actual in sides["numba"].items():
-        expected = sides["eager"][name]
+    plain, compiled = twins(lambda: solved(values))
+    assert plain.pop("way") == "_SolveBackward"
+    assert compiled.pop("way") == "SolveBackward"
+    for name, actual in compiled.items():
+        expected = plain[name]
         largest = expected.abs().reshape(-1, expected.shape[-1]).amax(0)
         assert bool(((actual - expected).abs() <= TOLERANCE[dtype] * largest).all()), name
 
@@ -135,21 +161,18 @@ def everything(columns) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-def test_steady_state_is_its_twin(draw, dtype, monkeypatch):
+def test_steady_state_is_its_twin(twins, draw, dtype):
     """Permafrost, shallow bedrock, columns frozen all year and some without a steady state."""
     columns = draw(200, seed=61)
     water = columns.forcing.water.clone()
     water[:, 3:, ::9] = 0.0
     columns = columns.force(water=water).to(dtype)
-    sides = {}
-    for way in ("eager", "numba"):
-        monkeypatch.setenv(VARIABLE, way)
-        sides[way] = everything(columns)
-    steady = sides["eager"].pop("has_steady_state 0")
+    plain, compiled = twins(lambda: everything(columns))
+    steady = plain.pop("has_steady_state 0")
     assert 0 < int(steady.sum()) < len(steady)
-    assert torch.equal(sides["numba"].pop("has_steady_state 0"), steady)
-    for name, expected in sides["eager"].items():
-        actual = sides["numba"][name]
+    assert torch.equal(compiled.pop("has_steady_state 0"), steady)
+    for name, expected in plain.items():
+        actual = compiled[name]
         assert actual.dtype == expected.dtype, name
         assert torch.equal(actual.isnan(), expected.isnan()), name
         largest = expected.abs().reshape(-1, expected.shape[-1]).amax(0)
@@ -159,7 +182,7 @@ def test_steady_state_is_its_twin(draw, dtype, monkeypatch):
 
 @pytest.mark.parametrize("repeated", [1, 4, 12])
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-def test_closed_shape_is_its_twin(repeated, dtype, monkeypatch):
+def test_closed_shape_is_its_twin(twins, repeated, dtype):
     """Active layers of all kinds, alike for so many months, above and below bedrock."""
     special = [0.0, -1.0, 2.0, np.nextafter(2.0, 3.0), 8.6, np.nan, np.inf]
     n, rng = 4 * WIDTH + 3, np.random.default_rng(70)
@@ -168,20 +191,18 @@ def test_closed_shape_is_its_twin(repeated, dtype, monkeypatch):
     altmax[:, WIDTH : 2 * WIDTH] = 8.6  # none of a whole vector is cryoturbated
     months = torch.from_numpy(np.repeat(altmax, repeated, axis=0))
     nbedrock = torch.from_numpy(rng.integers(1, N_LAYERS + 1, n))
-    sides = {}
-    for way in ("eager", "numba"):
-        monkeypatch.setenv(VARIABLE, way)
-        sides[way] = closed_shape(months, nbedrock, dtype)
+    plain, compiled = twins(lambda: closed_shape(months, nbedrock, dtype))
     exact = {torch.float32: 5e-7, torch.float64: 1e-13}[dtype]
-    for actual, expected in zip(sides["numba"], sides["eager"], strict=True):
+    for actual, expected in zip(compiled, plain, strict=True):
         assert bool((expected > 0.0).any())
         torch.testing.assert_close(actual, expected, rtol=exact, atol=0.0)
 
 
-@pytest.mark.parametrize("n", [1, WIDTH - 1, WIDTH, WIDTH + 1, 3 * WIDTH - 1])
+@pytest.mark.parametrize("way", KERNELS)
+@pytest.mark.parametrize("n", [1, 3, WIDTH - 1, WIDTH, WIDTH + 1, 2 * WIDTH + 1, 3 * WIDTH - 1])
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-def test_no_lane_sees_another(arguments, n, dtype, monkeypatch):
-    monkeypatch.setenv(VARIABLE, "numba")
+def test_no_lane_sees_another(arguments, way, n, dtype, monkeypatch):
+    take(way, monkeypatch)
     values = arguments(3 * WIDTH, dtype)
     whole = solved(values)
     order = torch.randperm(3 * WIDTH, generator=torch.Generator().manual_seed(n))[:n]

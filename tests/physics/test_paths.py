@@ -2,6 +2,8 @@
 
 import importlib
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -12,7 +14,7 @@ import torch
 
 from xbinn.errors import InputError
 from xbinn.physics import paths
-from xbinn.physics.kernels import compiling
+from xbinn.physics.kernels import compiling, launching
 from xbinn.physics.paths import VARIABLE, fused
 
 ONES = torch.ones(3, 2)
@@ -81,6 +83,46 @@ def test_numba_asked_for_and_absent_is_an_error(without_numba, monkeypatch):
     monkeypatch.setenv(VARIABLE, "numba")
     with pytest.raises(InputError, match=r"no xbinn.physics.fused here\): pip install 'xbinn\[fa"):
         fused(ONES)
+
+
+@pytest.fixture
+def without_a_driver(monkeypatch):
+    """A GPU on which no kernel runs."""
+
+    def refuse() -> None:
+        raise ImportError("no driver here")
+
+    monkeypatch.setattr(launching, "probe", refuse)
+    paths._kernels.cache_clear()
+    yield
+    paths._kernels.cache_clear()
+
+
+def test_a_gpu_that_runs_no_kernels_is_left_to_torch(without_a_driver, caplog):
+    with caplog.at_level(logging.INFO, logger="xbinn"):
+        assert paths._loaded("cuda", "auto") is None
+        assert paths._loaded("cuda", "auto") is None
+    assert [r.message for r in caplog.records] == [
+        "operations of torch take the place of compiled kernels: no driver here"
+    ]
+    assert paths._loaded("cpu", "auto") is not None
+
+
+def test_kernels_asked_for_on_such_a_gpu_are_an_error(without_a_driver):
+    with pytest.raises(InputError, match=r"no driver here\): pip install 'xbinn\[gpu\]' 'numba-cu"):
+        paths._loaded("cuda", "numba")
+
+
+def test_kernels_for_a_gpu_are_loaded_where_they_run(monkeypatch):
+    monkeypatch.setattr(launching, "probe", lambda: None)
+    paths._kernels.cache_clear()
+    assert paths._loaded("cuda", "auto") is fused(ONES)
+    paths._kernels.cache_clear()
+
+
+def test_nothing_of_cuda_is_loaded_on_the_cpu():
+    code = "import sys, xbinn.physics.fused; sys.exit('numba.cuda' in sys.modules)"
+    subprocess.run((sys.executable, "-c", code), check=True)
 
 
 def test_a_numba_that_does_not_compile_is_as_none(monkeypatch):

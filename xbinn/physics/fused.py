@@ -2,9 +2,11 @@
 
 Needs numba; `xbinn.physics.paths` decides when it is used. Arguments and results are those of the
 twins, gradients those in rates, transfers, transport, inputs, scalars and parameters: a forcing
-that takes gradients itself goes the other way.
+that takes gradients itself goes the other way. Kernels run where the tensors lie.
 """
 
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -39,7 +41,7 @@ class Solve(torch.autograd.Function):
         note_solves(forward=rates.shape[-1])
         pools = rates.new_empty(rates.shape)
         given = (rates, between, cwd_to_l2, lower, upper)
-        solving.solve(*map(_rows, (*given, inputs, pools)))
+        _call(solving.solve, *given, inputs, pools)
         ctx.save_for_backward(*given, inputs[0], pools)
         return pools
 
@@ -51,7 +53,7 @@ class Solve(torch.autograd.Function):
         *given, debris, pools = ctx.saved_tensors
         found = [t.new_empty(t.shape) for t in given]
         found.append(debris.new_empty((N_INPUTS, *debris.shape)))
-        solving.solve_adjoint(*map(_rows, (*given, debris, pools, gradient, *found)))
+        _call(solving.solve_adjoint, *given, debris, pools, gradient, *found)
         return _wanted(ctx, *found)
 
 
@@ -71,7 +73,7 @@ class AnnualScalars(torch.autograd.Function):
         """Average the months, four times (layer, n)."""
         given = (temperature, water, oxygen, nitrogen, torch.stack((rate, w_scaling)))
         means = temperature.new_empty((_SCALARS, *temperature.shape[1:]))
-        months.annual_means(*map(_rows, (*given, means)))
+        _call(months.annual_means, *given, means)
         ctx.save_for_backward(*given)
         return means.unbind(0)
 
@@ -82,7 +84,7 @@ class AnnualScalars(torch.autograd.Function):
         controls = ctx.saved_tensors[-1]
         found = torch.zeros_like(controls)
         by_means = torch.stack(gradients)
-        months.annual_means_adjoint(*map(_rows, (*ctx.saved_tensors, by_means, found)))
+        _call(months.annual_means_adjoint, *ctx.saved_tensors, by_means, found)
         return _wanted(ctx, None, None, None, None, *found.unbind(0))
 
 
@@ -124,7 +126,7 @@ class Assemble(torch.autograd.Function):
             soil.new_empty((layer, n)),
             double.new_empty((layer, n)),
         )
-        assembling.assemble(*map(_rows, given), unit, least, *map(_rows, found))
+        _call(assembling.assemble, *given, unit, least, *found)
         ctx.save_for_backward(*given)
         ctx.scalars = (unit, least)
         ctx.dtype = parameters.dtype
@@ -138,8 +140,8 @@ class Assemble(torch.autograd.Function):
         double, soil = given[0], given[2]
         by_means = soil.new_empty((_SCALARS, *soil.shape))
         by_parameters = double.new_empty(double.shape)
-        arrays = map(_rows, (*gradients, by_means, by_parameters))
-        assembling.assemble_adjoint(*map(_rows, given), *ctx.scalars, *arrays)
+        written = by_means, by_parameters
+        _call(assembling.assemble_adjoint, *given, *ctx.scalars, *gradients, *written)
         found = (by_parameters.to(ctx.dtype), *by_means.unbind(0))
         return _wanted(ctx, *found, *[None] * (len(ctx.needs_input_grad) - len(found)))
 
@@ -171,16 +173,36 @@ def closed_shape(
     """Be the twin of the conductances per unit of diffusivity in `xbinn.physics.mixing`."""
     shape = (N_LAYERS, altmax.shape[-1])
     found = altmax.new_empty(shape, dtype=dtype), altmax.new_empty(shape, dtype=dtype)
-    shaping.closed_shape(*map(_rows, (altmax, nbedrock.double(), deepest, *found)))
+    _call(shaping.closed_shape, altmax, nbedrock.double(), deepest, *found)
     return found
 
 
-def _rows(t: Tensor) -> np.ndarray:
+def _call(kernel: Callable[..., None], *arguments: Tensor | float) -> None:
+    """Run a kernel, or its twin on the GPU where the first argument lies."""
+    first = arguments[0]
+    if isinstance(first, Tensor) and first.is_cuda:
+        launching = import_module("xbinn.physics.kernels.launching")
+        launching.launch(kernel.__name__, *map(_columns, arguments))
+    else:
+        kernel(*map(_rows, arguments))
+
+
+def _rows(t: Tensor | float) -> np.ndarray | float:
     """Memory of (..., n) as (row, n); of a copy where it does not lie in one piece."""
+    if not isinstance(t, Tensor):
+        return t
     if t.requires_grad:
         t = t.detach()
     # numpy makes a view in a third of the time that torch takes.
     return t.contiguous().numpy().reshape(-1, t.shape[-1])
+
+
+def _columns(t: Tensor | float) -> Tensor | float:
+    """The same for the GPU: (n) as (1, n), all others as they are."""
+    if not isinstance(t, Tensor):
+        return t
+    t = t.detach().contiguous()
+    return t[None] if t.ndim == 1 else t
 
 
 def _wanted(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:

@@ -1,7 +1,7 @@
 """Which way the physics is computed: operations of torch, or compiled kernels.
 
-The kernels need numba, tensors on the CPU and one of the two precisions they are written for.
-Wherever one of these is missing the operations of torch do the same.
+The kernels need numba and one of the two precisions they are written for, on a GPU numba-cuda and
+its compiler as well. Wherever one of these is missing the operations of torch do the same.
 """
 
 import logging
@@ -24,6 +24,12 @@ PRECISIONS: Final = (torch.float32, torch.float64)
 """Those that kernels are written for."""
 
 _CHOICES: Final[tuple[Kernels, ...]] = get_args(Kernels)
+_NEEDED: Final = {
+    "cpu": "'xbinn[fast]'",
+    "cuda": "'xbinn[gpu]' 'numba-cuda[cu13]' (cu12 where torch.version.cuda is 12)",
+}
+"""By type of device."""
+
 _PLAIN: Final = (Tensor, torch.nn.Parameter)
 _LOG: Final = logging.getLogger(__name__)
 
@@ -52,7 +58,7 @@ def fused(*tensors: Tensor) -> ModuleType | None:
     Parameters
     ----------
     *tensors : Tensor
-        (..., n), the same n; of one dtype, or there is no fused way.
+        (..., n), the same n; of one dtype and on one device, or there is no fused way.
 
     Raises
     ------
@@ -60,14 +66,19 @@ def fused(*tensors: Tensor) -> ModuleType | None:
         If the environment asks for something unknown, or for kernels that cannot be had.
     """
     choice = chosen()
-    same = len({t.dtype for t in tensors}) == 1
+    same = len({(t.dtype, t.device) for t in tensors}) == 1
     if choice == "eager" or not same or not all(map(_suits, tensors)):
         return None
-    module, problem = _kernels()
+    return _loaded(tensors[0].device.type, choice)
+
+
+def _loaded(device: str, choice: Kernels) -> ModuleType | None:
+    """Kernels for a type of device, an error where they are asked for and cannot be had."""
+    module, problem = _kernels(device)
     if module is None and choice == "numba":
         raise InputError(
             f"{VARIABLE}='numba', but the kernels cannot be loaded ({problem}): "
-            "pip install 'xbinn[fast]', or set it to 'auto'"
+            f"pip install {_NEEDED[device]}, or set it to 'auto'"
         )
     return module
 
@@ -75,17 +86,20 @@ def fused(*tensors: Tensor) -> ModuleType | None:
 def _suits(tensor: Tensor) -> bool:
     return (
         type(tensor) in _PLAIN
-        and tensor.device.type == "cpu"
+        and tensor.device.type in _NEEDED
         and tensor.dtype in PRECISIONS
         and tensor.shape[-1] > 0
     )
 
 
 @cache
-def _kernels() -> tuple[ModuleType | None, str]:
-    """Load the kernels once, or say why they cannot be."""
+def _kernels(device: str) -> tuple[ModuleType | None, str]:
+    """Load the kernels for a type of device once, or say why they cannot be."""
     try:
-        return import_module("xbinn.physics.fused"), ""
+        module = import_module("xbinn.physics.fused")
+        if device == "cuda":
+            import_module("xbinn.physics.kernels.launching").probe()
+        return module, ""
     except ImportError as error:
         # numba also refuses versions of numpy that it does not know.
         _LOG.info("operations of torch take the place of compiled kernels: %s", error)
