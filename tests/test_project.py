@@ -209,7 +209,7 @@ def pins() -> dict[str, str]:
 def requirements() -> list[Requirement]:
     project = PYPROJECT["project"]
     extras = project["optional-dependencies"]
-    # dask-cuda depends on the CUDA version of the machine and is not part of the tested set.
+    # dask-cuda and numba-cuda depend on the CUDA of the machine and are not part of the tested set.
     lists = [
         PYPROJECT["build-system"]["requires"],
         project["dependencies"],

@@ -30,7 +30,7 @@ CONDA_PARTS = {
 UNVERSIONED = {"h5py"}
 """Parts of an extra, which states no floor of its own."""
 NOT_IN_CONDA_FORGE = {"gpu"}
-"""Extras that the recipe leaves to the user: dask-cuda comes from another channel."""
+"""Extras that the recipe leaves to the user: dask-cuda and numba-cuda depend on the machine."""
 DEVELOPERS = {"dev", "docs", "test"}
 
 

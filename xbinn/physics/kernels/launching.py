@@ -15,27 +15,28 @@ FEWEST_BLOCKS: Final = 128
 """numba warns of fewer. A thread without a column ends at once."""
 
 
-def launch(name: str, *arguments: Tensor | float) -> None:
+def launch(name: str, first: Tensor, *others: Tensor | float) -> None:
     """Start a kernel of `xbinn.physics.kernels.cuda`, and do not wait for it.
 
     Parameters
     ----------
     name : str
         Of the kernel.
-    *arguments : Tensor or float
-        What it takes. Tensors (..., n) lie on one GPU; the first argument is one.
+    first : Tensor
+        (..., n), on a GPU: the first argument of the kernel.
+    *others : Tensor or float
+        Its other arguments; tensors (..., n) lie on the same GPU.
 
     Raises
     ------
     torch.OutOfMemoryError
         If the GPU has no room for what lies between arguments and results.
     """
-    first = arguments[0]
-    assert isinstance(first, Tensor)
     blocks = max(FEWEST_BLOCKS, -(-first.shape[-1] // THREADS))
     # The context, too, is the one that torch has on this GPU.
     with cuda.gpus[first.get_device()]:
         stream = cuda.external_stream(torch.cuda.current_stream(first.device).cuda_stream)
+        arguments = (first, *others)
         given = [cuda.as_cuda_array(a) if isinstance(a, Tensor) else a for a in arguments]
         try:
             getattr(kernels, name)[blocks, THREADS, stream](*given)
