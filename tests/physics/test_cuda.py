@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from ways import take
 
+from xbinn.physics import fused
 from xbinn.physics.kernels import cuda, launching
 from xbinn.physics.steady_state import SoilCarbonModel
 
@@ -146,6 +147,25 @@ def test_a_kernel_that_does_nothing_is_noticed(on_the_cpu, monkeypatch):
     monkeypatch.setattr(cuda.mark, "py_func", lambda marks: None)
     with pytest.raises(ImportError, match="one wrote nothing"):
         launching.probe()
+
+
+@pytest.mark.parametrize("kernel", ["solve", "solve_adjoint"])
+@pytest.mark.parametrize("wrong", ["other numbers", "nothing"])
+def test_a_gpu_that_solves_otherwise_is_noticed(kernel, wrong, monkeypatch):
+    here = torch.device("cpu")
+    assert fused.solves_as_here(here)
+    whole, runs = fused._call, []
+
+    def tampered(function, *arguments):
+        runs.append(function.__name__)
+        second = runs.count(kernel) == 2 and function.__name__ == kernel
+        if not (second and wrong == "nothing"):
+            whole(function, *arguments)
+        if second and wrong == "other numbers":
+            arguments[-1][..., 0, :] *= 1.01
+
+    monkeypatch.setattr(fused, "_call", tampered)
+    assert not fused.solves_as_here(here)
 
 
 def test_threads_without_a_column_end_at_once(monkeypatch):

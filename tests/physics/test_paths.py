@@ -113,10 +113,16 @@ def test_kernels_asked_for_on_such_a_gpu_are_an_error(without_a_driver):
         paths._loaded("cuda", "numba")
 
 
-def test_kernels_for_a_gpu_are_loaded_where_they_run(monkeypatch):
+@pytest.mark.parametrize("alike", [True, False])
+def test_kernels_for_a_gpu_are_loaded_where_they_run_and_solve_as_here(alike, monkeypatch, caplog):
+    module, tried = fused(ONES), []
     monkeypatch.setattr(launching, "probe", lambda: None)
+    monkeypatch.setattr(module, "solves_as_here", lambda device: tried.append(device) or alike)
     paths._kernels.cache_clear()
-    assert paths._loaded("cuda", "auto") is fused(ONES)
+    with caplog.at_level(logging.INFO, logger="xbinn"):
+        assert paths._loaded("cuda", "auto") is (module if alike else None)
+    assert ("on this GPU they solve otherwise than on the CPU" in caplog.text) is not alike
+    assert [device.type for device in tried] == ["cuda"]
     paths._kernels.cache_clear()
 
 

@@ -22,6 +22,10 @@ from xbinn.physics.kernels import assembling, months, shaping, solving
 
 _BETA = PARAMETER_NAMES.index("beta")
 _SCALARS = 4
+_TRIED = 3
+"""Columns that a device is tried with."""
+_CLOSE = 1e-4
+"""Part of the largest value, in single precision."""
 
 
 class Solve(torch.autograd.Function):
@@ -175,6 +179,33 @@ def closed_shape(
     found = altmax.new_empty(shape, dtype=dtype), altmax.new_empty(shape, dtype=dtype)
     _call(shaping.closed_shape, altmax, nbedrock.double(), deepest, *found)
     return found
+
+
+def solves_as_here(device: torch.device) -> bool:
+    """Whether the kernels on a device solve a few columns, and go back, as those for the CPU do."""
+    generator = torch.Generator().manual_seed(0)
+    layers = (N_LAYERS, _TRIED)
+    shapes = ((N_POOLS, *layers), (len(TRANSFERS), _TRIED), (_TRIED,), layers, layers)
+    # Fractions of what leaves a pool, two at most, stay below 1.
+    drawn = [
+        0.05 + 0.4 * torch.rand(shape, generator=generator)
+        for shape in (*shapes, (N_INPUTS, *layers))
+    ]
+    here, there = (_solved_and_back([t.to(d) for t in drawn]) for d in ("cpu", device))
+    return all(
+        torch.allclose(a, b.cpu(), rtol=_CLOSE, atol=_CLOSE * float(a.abs().max()))
+        for a, b in zip(here, there, strict=True)
+    )
+
+
+def _solved_and_back(arguments: list[Tensor]) -> list[Tensor]:
+    """Pools, and gradients of their sum in all arguments; nothing is counted."""
+    *given, inputs = arguments
+    pools = torch.full_like(given[0], torch.nan)
+    _call(solving.solve, *given, inputs, pools)
+    found = [torch.full_like(t, torch.nan) for t in arguments]
+    _call(solving.solve_adjoint, *given, inputs[0], pools, torch.ones_like(pools), *found)
+    return [pools, *found]
 
 
 def _call(kernel: Callable[..., None], *arguments: Tensor | float) -> None:

@@ -99,6 +99,8 @@ def _kernels(device: str) -> tuple[ModuleType | None, str]:
         module = import_module("xbinn.physics.fused")
         if device == "cuda":
             import_module("xbinn.physics.kernels.launching").probe()
+            if not module.solves_as_here(torch.device(device)):
+                raise ImportError("on this GPU they solve otherwise than on the CPU")
         return module, ""
     except ImportError as error:
         # numba also refuses versions of numpy that it does not know.
