@@ -1,6 +1,5 @@
 """What cannot fit is refused, with an estimate and a chunking that fits."""
 
-import os
 import re
 import subprocess
 import sys
@@ -83,48 +82,6 @@ def test_a_job_refuses_chunks_that_cannot_fit(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "MEMORY_LIMIT", 1000)
     with pytest.raises(JobError, match=r"a tile of lat \d+ x lon \d+ needs about"):
         xbinn.predict(grid, model, to=tmp_path / "out.zarr")
-
-
-FAULTS = """
-import resource
-import numpy as np
-from xbinn.running.memory import keep_freed
-
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
-        np.ones(2**20)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-faults()
-before = faults()
-keep_freed()
-faults()
-print(before, faults())
-"""
-
-
-@pytest.mark.skipif(memory._GLIBC is None, reason="the allocator is not that of glibc")
-@pytest.mark.parametrize(
-    ("threshold", "returned_before", "returned_after"),
-    [(None, False, False), ("65536", True, False), ("65537", True, True)],
-    ids=["unset", "set by dask", "set by the user"],
-)
-def test_a_worker_uses_the_memory_of_one_array_for_the_next(
-    threshold, returned_before, returned_after
-):
-    """A page is 4 KiB at least, often more, and an array has 8 MiB."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
-    if threshold is not None:
-        environment["MALLOC_TRIM_THRESHOLD_"] = threshold
-    done = subprocess.run(
-        [sys.executable, "-c", FAULTS], env=environment, capture_output=True, text=True, check=True
-    )
-    before, after = map(int, done.stdout.split())
-    # Few, or hundreds for each of the arrays.
-    assert (before > 500) == returned_before
-    assert (after > 500) == returned_after
-    assert returned_after or after < 50
 
 
 GROWTH = r"""

@@ -24,6 +24,7 @@ from xbinn.physics.column import layer_mask, ordered_sum, weighted_sum
 from xbinn.physics.columns import Columns
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.steady_state import SoilCarbonModel, SteadyState
+from xbinn.running.allocation import keep_freed
 from xbinn.running.device import Cells, choose_device, within_memory
 from xbinn.running.draws import sum_up
 from xbinn.running.layout import Layout
@@ -80,6 +81,7 @@ def predict_block(
     ndarray
         (channel, *space); NaN where status is not 0.
     """
+    keep_freed()
     where = choose_device(device)
     predictor = load_cached(model, where)
     block = Block(arrays, names, space, predictor.bedrock)
@@ -144,6 +146,7 @@ def simulate_block(
     ParameterError
         If parameters have values that the equations cannot take.
     """
+    keep_freed()
     block = Block(arrays, names, space, bedrock)
     model = SoilCarbonModel(bedrock)
     parameters = block.stack(PARAMETER_NAMES, np.dtype(np.float64))

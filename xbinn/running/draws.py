@@ -42,9 +42,7 @@ def sum_up(draws: np.ndarray, layout: Layout, noise: ObservationNoise | None = N
         for channel, where in enumerate(places):
             values = draws[:, channel]
             if posterior.reduce:
-                with np.errstate(invalid="ignore"):
-                    packed[channel] = values.mean(axis=0, dtype=np.float64)
-                    packed[n_values + channel] = values.std(axis=0, ddof=1, dtype=np.float64)
+                packed[channel], packed[n_values + channel] = _moments(values)
                 packed[where] = quantiles_of(values, posterior.quantiles)
             else:
                 packed[where] = values
@@ -56,6 +54,16 @@ def sum_up(draws: np.ndarray, layout: Layout, noise: ObservationNoise | None = N
     packed[:-1, status != int(Status.VALID)] = np.nan
     packed[-1] = status
     return packed
+
+
+def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation over the first axis, in float64."""
+    away = values.astype(np.float64)
+    mean = away.mean(axis=0)
+    with np.errstate(invalid="ignore"):
+        away -= mean
+        np.square(away, out=away)
+        return mean, np.sqrt(away.sum(axis=0) / (len(away) - 1))
 
 
 def _places(layout: Layout, outer: int, start: int) -> list[slice]:

@@ -1,11 +1,7 @@
 """How much memory a tile needs, and whether there is as much."""
 
-import ctypes
 import math
-import os
 from collections.abc import Mapping, Sequence
-from functools import cache
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,16 +21,9 @@ COPIES: Final = 2.0
 """Copies of a tile's inputs that exist at once, as measured: as read and as standardised."""
 STEP_BYTES: Final = 15_000
 """Of one of the cells that are solved together in float32, as measured."""
-_GIVE_BACK_EVERY: Final = 8
-"""Tiles between two times that freed memory is given back: what the next tile takes of the system
-has to be cleared page by page."""
 _SHARE: Final = 0.7
 """Of the memory, for tiles; the rest is Python, torch and xarray."""
 _GIB: Final = 2**30
-_SET_BY_DASK: Final = ("MALLOC_TRIM_THRESHOLD_", "65536")
-"""Variable, and the value that dask gives it for its workers; another is its user's choice."""
-_THRESHOLDS: Final = ((-3, _GIB // 32), (-1, _GIB // 16))
-"""M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h, in bytes."""
 
 
 def input_bytes(inputs: xr.Dataset, dims: Sequence[str]) -> float:
@@ -124,37 +113,3 @@ def advice(inputs: xr.Dataset, tiling: Tiling, needed: float, memory: float) -> 
 def described(dims: Sequence[str], sizes: Sequence[int] | Mapping[str, int]) -> str:
     """Name a size, as in "lat 90 x lon 180"."""
     return " x ".join(f"{d} {n}" for d, n in zip(dims, sizes, strict=True)) or "one column"
-
-
-@cache
-def keep_freed() -> None:
-    """Let a worker of dask use the memory of one array for the next, once for a process.
-
-    dask starts its workers with a variable by which glibc returns all that is freed at once and
-    never learns better: every array is then cleared page by page, for much of the time of a
-    tile. These are the thresholds that glibc settles at without it; see `give_back`.
-    """
-    if _GLIBC is not None and _SET_BY_DASK in os.environ.items():
-        for option, size in _THRESHOLDS:
-            _GLIBC.mallopt(option, size)
-
-
-def give_back() -> None:
-    """Return freed memory to the system after every so many tiles.
-
-    glibc keeps it otherwise, in pieces that fit no later tile, and a worker grows and grows.
-    """
-    if _GLIBC is not None and next(_TILES) % _GIVE_BACK_EVERY == 0:
-        _GLIBC.malloc_trim(0)
-
-
-def _glibc() -> ctypes.CDLL | None:
-    try:
-        library = ctypes.CDLL("libc.so.6")
-    except OSError:
-        return None
-    return library if hasattr(library, "malloc_trim") else None
-
-
-_GLIBC: Final = _glibc()
-_TILES: Final = count(1)

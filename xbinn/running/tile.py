@@ -11,7 +11,7 @@ import xarray as xr
 from xbinn.errors import XbinnError
 from xbinn.labels.blocks import lay_out_inputs, prediction_inputs
 from xbinn.learning.threads import one_thread
-from xbinn.running import memory, store
+from xbinn.running import allocation, store
 from xbinn.running.block import predict_block
 from xbinn.running.device import choose_device
 from xbinn.running.layout import Layout
@@ -88,12 +88,12 @@ def run_tile(work: TileWork, number: int, part: xr.Dataset | None = None) -> Ent
     part : Dataset, optional
         Its part of the grid, where ``work`` has no source.
     """
-    memory.keep_freed()
+    allocation.keep_freed_by_tiles()
     try:
         return _run(work, number, part)
     finally:
         # Only now nothing refers to the arrays of the tile any more.
-        memory.give_back()
+        allocation.give_back()
 
 
 def _run(work: TileWork, number: int, part: xr.Dataset | None) -> Entry:
