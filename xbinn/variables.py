@@ -197,6 +197,12 @@ PROCESSES: Final = (
     ),
 )
 PROCESS_NAMES: Final = tuple(v.name for v in PROCESSES)
+FRACTION_PROCESSES: Final = (
+    "carbon_transfer_efficiency",
+    "input_allocation",
+    "litter_transfer_fraction",
+)
+"""Processes that are never above 1."""
 CONTROLLED_PROCESSES: Final = tuple(v.name for v in PROCESSES if v.symbol is not None)
 """Processes with parameters of their own: the symbol is the group in `xbinn.parameters`."""
 

@@ -117,11 +117,12 @@ def plot_recovered_processes(
             _process(ax, one.sel(process=name))
         _outer_labels(on.figure, "true process", "estimate")
         left_out = [str(n).replace("_", " ") for n in one["process"].values if n not in drawn]
+        kind = "mean" if found.attrs["truths"] else "geometric mean"
         on.describe(
             (
                 f"Estimated against true processes at {one.sizes['site']} cells of held-out "
-                "blocks, units above the panels, axes logarithmic: geometric mean of "
-                f"{_samples(found)}, the dashed line 1:1",
+                "blocks, units above the panels, axes logarithmic: "
+                f"{kind} of {_samples(found)}, the dashed line 1:1",
                 "r is the correlation and R² 1 - SSE/SST of logarithms, cov. the share of the "
                 "bars that hold the truth (0.90 if they were calibrated)",
                 f"Not drawn, since it follows from what is known: {', '.join(left_out)}"

@@ -12,6 +12,7 @@ from xbinn.errors import InputError
 from xbinn.plotting.colours import BLUE, GREEN, VERMILION
 from xbinn.plotting.sheets import sheet
 from xbinn.science.information import PRIOR_DOMINATED
+from xbinn.science.synthetic import LIMITS
 
 _GREY: Final = "0.55"
 _ROW: Final = 0.17
@@ -78,7 +79,7 @@ def plot_recovery_errors(
                 f"(a) Central 50 % (thick) and 90 % (thin) of truth minus corrected estimate in "
                 f"blocks that the fit has not seen, of {errors.sizes['truth']} synthetic truths "
                 f"with {100 * errors.attrs['noise']:g} % noise, as fractions of the prior range; "
-                f"shaded: 90 % of the truths about their mean (standard deviation {spread:g}). "
+                f"shaded: 90 % of normal truths about their mean (standard deviation {spread:g}). "
                 "Numbers: contraction, 1 - mean square of the error over variance of the truths. "
                 f"Blue: identifiability index of {PRIOR_DOMINATED:g} or more, mean over truths",
                 "(b) Share of the cells of a truth within intervals that the other truths give, "
@@ -95,7 +96,7 @@ def _intervals(ax: Axes, errors: xr.Dataset) -> None:
     ordered = errors.sortby("parameter_contraction")
     rows = np.arange(ordered.sizes["parameter"])
     known = (ordered["function_index"].mean("truth") >= PRIOR_DOMINATED).values
-    edge = 1.645 * errors.attrs["spread"]
+    edge = min(1.645 * errors.attrs["spread"], LIMITS[1] - 0.5)
     ax.axvspan(-edge, edge, color="0.93", lw=0)
     ax.axvline(0.0, color="0.75", lw=0.6)
     for level, width in _ENDS.items():

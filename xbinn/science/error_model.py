@@ -1,8 +1,11 @@
 """How far estimates lie from the truth, learnt from experiments of which the truth is known.
 
-In each row, a parameter or a process, the truth is taken to be a linear function of the estimate
-plus an error. Function and error come from many truths, each of which counts alike however many
-sites it has; the error of a truth is that about the function which the others give.
+In each row, a parameter or a process, the truth is taken to be a linear function of the estimate,
+with a slope that is never negative, plus an error. Function and error come from many truths, each
+of which counts alike however many sites it has; the error of a truth is that about the function
+which the others give. The coverage of all truths together is then nearly what was asked for,
+however little an estimate is worth; what it is worth shows in the size of the error, and how much
+truths differ in the coverage of each.
 
 References
 ----------
@@ -31,17 +34,20 @@ class Errors:
     Attributes
     ----------
     intercept, slope : ndarray (row,)
-        Slope 0, and the mean truth, where estimates say nothing.
+        Slope 0, and the mean truth, where estimates say nothing: a negative slope is one of chance.
     quantile : ndarray (level, row)
         Of the error, at `LEVELS`.
     mean_square : ndarray (row,)
         Of the error.
+    contraction : ndarray (row,)
+        1 - mean square of the error / variance of the truths, where that is known; else NaN.
     """
 
     intercept: np.ndarray
     slope: np.ndarray
     quantile: np.ndarray
     mean_square: np.ndarray
+    contraction: np.ndarray
 
     def corrected(self, estimate: np.ndarray) -> np.ndarray:
         """Take the estimate for what it has been worth, (row, site)."""
@@ -53,7 +59,10 @@ class Errors:
 
 
 def learn_errors(
-    estimates: Sequence[np.ndarray], truths: Sequence[np.ndarray], intervals: Sequence[float]
+    estimates: Sequence[np.ndarray],
+    truths: Sequence[np.ndarray],
+    variance: np.ndarray,
+    intervals: Sequence[float],
 ) -> tuple[Errors, np.ndarray]:
     """Learn errors, and count how often each truth lies in the intervals that the others give.
 
@@ -61,6 +70,8 @@ def learn_errors(
     ----------
     estimates, truths : sequence of ndarray (row, site)
         One array for each truth; NaN where a row is undefined.
+    variance : ndarray (row,)
+        Of the truths at a site.
     intervals : sequence of float
         Levels of central intervals.
 
@@ -101,7 +112,8 @@ def learn_errors(
             low, high = _quantiles(own[~here], weight[~here], tails).reshape(-1, 2).T
             inside = (own[here, None] >= low) & (own[here, None] <= high)
             coverage[truth, row] = inside.mean(axis=0)
-    return Errors(*_fit(together), quantile, mean_square), coverage
+    errors = Errors(*_fit(together), quantile, mean_square, 1.0 - mean_square / variance)
+    return errors, coverage
 
 
 def _moments(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -117,9 +129,10 @@ def _fit(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     weight = np.where(moments[0] > 0.0, moments[0], np.nan)
     e, t, ee, et = moments[1:] / weight
     variance = ee - e * e
-    # Of what does not vary but for rounding.
-    tells = variance > 1e-12 * ee
-    slope = np.where(tells, (et - e * t) / np.where(tells, variance, 1.0), 0.0)
+    covariance = et - e * t
+    # Neither of what does not vary but for rounding, nor against the truth.
+    tells = (variance > 1e-12 * ee) & (covariance > 0.0)
+    slope = np.where(tells, covariance / np.where(tells, variance, 1.0), 0.0)
     return t - slope * e, slope
 
 

@@ -69,7 +69,8 @@ class Case:
     unknown : tuple of str
         Parameters to be found; the others are known to the fit. All by default.
     spread : float
-        Standard deviation of a true parameter over its prior range; 0.29 is that of the prior.
+        Standard deviation of a true parameter over its prior range, before it is cut near the ends;
+        0.29 is that of the prior.
     """
 
     kind: str = "smooth"

@@ -7,8 +7,9 @@ the truth, and the errors are learnt (`xbinn.science.error_model`). An estimate 
 truth gets a narrow interval about it; one that does not is taken back to the middle, with an
 interval as wide as the truths spread.
 
-What is promised: an interval of 90 % holds the truth in 90 % of the cells, over truths of these
-kinds, of this spread and with this noise, and forcing and equations that are right.
+What is promised: over many truths of these kinds, of this spread and with this noise, an interval
+of 90 % holds them in 90 % of the cells like those with profiles, where forcing and equations are
+right. A single truth is held more or less often.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ from xbinn.science.recovery_case import (
     gather_experiment,
     recover_case,
 )
+from xbinn.science.recovery_intervals import recorded_fit
 from xbinn.science.recovery_scores import KNOWN
 from xbinn.science.settings import FitSettings, is_whole, settings_from
 from xbinn.science.synthetic import KINDS, SPREAD, check_unknown
@@ -83,7 +85,8 @@ def recovery_errors(
     unknown : sequence of str
         Parameters to be found, the others being known.
     spread : float
-        Standard deviation of a true parameter over its prior range; 0.29 is that of the prior.
+        Standard deviation of a true parameter over its prior range, before it is cut near the ends;
+        0.29 is that of the prior.
     samples : int
         Of the posterior, whose mean is the estimate.
     fraction : float
@@ -121,7 +124,8 @@ def recovery_errors(
     settings = settings_from(
         {} if fit is None else fit, caller="recovery_errors", seed=seed, device=device
     )
-    cases = _checked(truths, kinds, Case("", noise, tuple(unknown), spread), samples, settings)
+    names = (unknown,) if isinstance(unknown, str) else tuple(unknown)
+    cases = _checked(truths, kinds, Case("", noise, names, spread), samples, settings)
     sites, spec, blocks = gather_experiment(ds, profiles, settings)
     seeds = np.random.default_rng([seed, _STREAM]).integers(2**31, size=len(cases)).tolist()
     missed = run_fits(
@@ -159,7 +163,9 @@ def recovery_errors(
             "noise": noise,
             "spread": spread,
             "seed": seed,
-            "samples": len(sites.soc),
+            "soil_samples": len(sites.soc),
+            "posterior_samples": samples,
+            "fit": recorded_fit(settings),
         },
     )
 
@@ -190,21 +196,29 @@ def _miss(sites: Sites, covariates: CovariateSpec, part: Part, device: torch.dev
         _Pair(
             found.process_estimate,
             found.process_true,
-            np.nanvar(found.process_of_truths, axis=0).mean(axis=-1),
+            _mean_where_finite(found.process_of_truths.var(axis=0)),
         ),
         function_index(information, sites.select(~part.held_out).numeric),
     )
 
 
+def _mean_where_finite(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis, of what is finite; NaN where nothing is."""
+    some = np.isfinite(values)
+    n = some.sum(axis=-1)
+    return np.asarray(np.where(n > 0, np.where(some, values, 0.0).sum(axis=-1) / n.clip(1), np.nan))
+
+
 def _learnt(what: str, pairs: Sequence[_Pair]) -> dict[str, Any]:
     """Variables of all parameters, or of all processes."""
-    errors, coverage = learn_errors(
-        [p.estimate for p in pairs], [p.truth for p in pairs], INTERVALS
-    )
-    variance = np.nanmean([p.variance for p in pairs], axis=0)
+    variance = _mean_where_finite(np.stack([p.variance for p in pairs], axis=1))
     # Processes that follow from known parameters have no error.
-    variance[variance <= KNOWN] = np.nan
-    coverage[:, np.isnan(variance)] = np.nan
+    known = variance <= KNOWN
+    variance[known] = np.nan
+    errors, coverage = learn_errors(
+        [p.estimate for p in pairs], [p.truth for p in pairs], variance, INTERVALS
+    )
+    coverage[:, known] = np.nan
     of = "fraction of the prior range" if what == PARAMETER else "natural logarithm"
     table = {
         "intercept": (what, errors.intercept, f"intercept of the truth over the estimate, {of}"),
@@ -213,7 +227,7 @@ def _learnt(what: str, pairs: Sequence[_Pair]) -> dict[str, Any]:
         "mean_square": (what, errors.mean_square, f"mean square of the error, {of} squared"),
         "contraction": (
             what,
-            1.0 - errors.mean_square / variance,
+            errors.contraction,
             "1 - mean square of the error / variance of the truths at a place",
         ),
         "coverage": (
@@ -239,11 +253,10 @@ def _checked(
     problems = []
     if not is_whole(truths, FEWEST):
         problems.append(f"truths={truths!r} (must be a whole number, {FEWEST} or more)")
-    if isinstance(kinds, str) or not kinds:
-        problems.append(
-            f"kinds={kinds!r} (must be a sequence of one or more of {', '.join(KINDS)})"
-        )
-        kinds = tuple(KINDS)
+    kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+    if not kinds:
+        problems.append(f"kinds={kinds!r} (must hold one or more of {', '.join(KINDS)})")
+        kinds = list(KINDS)
     if not is_whole(settings.options.seed, 0):
         problems.append(f"seed={settings.options.seed!r} (must be a whole number)")
     if not is_whole(samples, settings.members):

@@ -3,25 +3,29 @@
 The errors are those of `xbinn.science.recovery_errors`.
 """
 
+import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 
 from xbinn.errors import InputError
-from xbinn.labels.encoding import output_attributes
+from xbinn.labels.encoding import convert_units, output_attributes
 from xbinn.labels.priors import from_unit_interval, to_unit_interval
+from xbinn.labels.units import dequantify
 from xbinn.parameters import PARAMETER_NAMES
 from xbinn.science.error_model import WIDEST, Errors
-from xbinn.science.recovery_case import Case
-from xbinn.science.settings import FitSettings, is_real
-from xbinn.variables import PARAMETER, PROCESS, QUANTILE
+from xbinn.science.recovery_case import RECOVERED_PROCESSES, Case
+from xbinn.science.settings import FitSettings, is_real, recorded
+from xbinn.variables import FRACTION_PROCESSES, PARAMETER, PROCESS, PROCESSES, QUANTILE, SAMPLE
 
 __all__ = ["errors_for", "recovery_intervals"]
 
-FRACTIONS: Final = ("carbon_transfer_efficiency", "input_allocation", "litter_transfer_fraction")
-"""Processes that are never above 1."""
+_CONDITIONS: Final = ("prior", "noise", "spread", "fit")
+"""Attributes that say what errors were learnt under."""
+_BY_ROW: Final = ("intercept", "slope", "mean_square", "contraction")
+"""What errors hold once for each parameter or process."""
 
 
 def recovery_intervals(out: xr.Dataset, errors: xr.Dataset, *, level: float = 0.9) -> xr.Dataset:
@@ -31,9 +35,9 @@ def recovery_intervals(out: xr.Dataset, errors: xr.Dataset, *, level: float = 0.
     ----------
     out : Dataset
         From `xbinn.predict`, with ``outputs`` that hold parameters, processes or both, chunked or
-        not; with ``samples``, their means are taken.
+        not; best with ``samples``, whose means the errors are of.
     errors : Dataset
-        From `recovery_errors`, for fits like that of the model.
+        From `recovery_errors` of all 21 parameters, for fits like that of the model.
     level : float
         Of the central interval, above 0 up to 0.99.
 
@@ -47,21 +51,40 @@ def recovery_intervals(out: xr.Dataset, errors: xr.Dataset, *, level: float = 0.
     Raises
     ------
     InputError
-        If the level cannot be used, or there is nothing in ``out`` that the errors are of.
+        If the level cannot be used, errors are not of all parameters, ``out`` holds neither
+        parameters nor processes, or single samples.
     ParameterError
-        If parameters lie outside the prior that the errors are of.
+        If some parameters are missing, or lie outside the prior that the errors are of.
+    UnitsError
+        If a unit cannot be converted.
+
+    Notes
+    -----
+    Errors are those at cells with profiles; `xbinn.applicability` says which cells are like these.
     """
     if not is_real(level) or not 0.0 < level <= WIDEST:
         raise InputError(f"level={level!r} must be a number above 0, up to {WIDEST}")
-    found = _parameters(out, errors, level) | _processes(out, errors, level)
+    _check_conditions(errors)
+    known = [name for name in PARAMETER_NAMES if name not in errors[PARAMETER].values]
+    if known:
+        raise InputError(
+            f"errors were learnt with {', '.join(known)} known, which no fit to real profiles "
+            "knows: leave `unknown` of recovery_errors away"
+        )
+    if SAMPLE in out.dims:
+        raise InputError(
+            f"the Dataset has the single samples of the posterior ({SAMPLE} {out.sizes[SAMPLE]}): "
+            "give their means, as predict returns them without reduce=False"
+        )
+    plain = dequantify(out).drop_vars(QUANTILE, errors="ignore")
+    found = _parameters(plain, errors, level) | _processes(plain, errors, level)
     if not found:
         raise InputError(
-            "neither all parameters nor a process that the errors are of are in the Dataset: give "
-            'a result of predict(..., outputs=["parameters", "processes"]), and errors of all '
-            "parameters"
+            "neither parameters nor processes are in the Dataset: give a result of "
+            'predict(..., outputs=["parameters", "processes"])'
         )
     result = xr.Dataset(
-        {name: array.assign_attrs(output_attributes(name)) for name, array in found.items()}
+        {name: array.assign_attrs(_attributes(name)) for name, array in found.items()}
     )
     about = {"units": "1", "long_name": "quantile of the error"}
     ends = [0.5 - 0.5 * level, 0.5 + 0.5 * level]
@@ -76,14 +99,14 @@ def recovery_intervals(out: xr.Dataset, errors: xr.Dataset, *, level: float = 0.
 
 
 def _parameters(out: xr.Dataset, errors: xr.Dataset, level: float) -> dict[str, xr.DataArray]:
-    """All parameters and their intervals, or none."""
-    model = _errors_of(errors, PARAMETER)
-    if not set(PARAMETER_NAMES) <= set(out.data_vars) & set(errors[PARAMETER].values):
+    """All parameters and their intervals, or none where none is there."""
+    if not set(PARAMETER_NAMES) & set(out.data_vars):
         return {}
     prior = errors.attrs["prior"]
     unit = to_unit_interval(out, prior=prior)
+    model = errors_of(errors, PARAMETER, PARAMETER_NAMES)
     found: dict[str, xr.DataArray] = {}
-    for suffix, values in _about(unit, errors[PARAMETER].values, model, level).items():
+    for suffix, values in _about(unit, model, level).items():
         physical = from_unit_interval(values.clip(0.0, 1.0), prior=prior)
         found |= {f"{name}{suffix}": physical[name] for name in PARAMETER_NAMES}
     return found
@@ -91,17 +114,28 @@ def _parameters(out: xr.Dataset, errors: xr.Dataset, level: float) -> dict[str, 
 
 def _processes(out: xr.Dataset, errors: xr.Dataset, level: float) -> dict[str, xr.DataArray]:
     """Those processes that are there, and their intervals."""
-    model = _errors_of(errors, PROCESS)
-    there = [name for name in errors[PROCESS].values if name in out.data_vars]
-    given = out[there]
+    units = {v.name: v.units for v in PROCESSES if v.name in errors[PROCESS].values}
+    there = [name for name in units if name in out.data_vars]
+    plain = {n: out[n].assign_attrs({"units": units[n]} | out[n].attrs) for n in there}
+    given = xr.Dataset(convert_units(plain, {name: units[name] for name in there}))
     logs = given.where(given > 0.0).map(np.log)
     found = {}
-    for suffix, values in _about(logs, errors[PROCESS].values, model, level).items():
+    for suffix, values in _about(logs, errors_of(errors, PROCESS, there), level).items():
+        raised = values.map(np.exp)
         for name in there:
-            own = np.exp(values[name]).clip(max=1.0 if name in FRACTIONS else None)
+            most = 1.0 if name in FRACTION_PROCESSES else np.inf
+            own = raised[name].clip(max=most)
             # What is zero, as transport in a single layer, is known to be.
             found[f"{name}{suffix}"] = own.where(given[name] > 0.0, given[name])
     return found
+
+
+def _attributes(name: str) -> dict[str, Any]:
+    """Attributes of a variable, which is no quantile of the samples."""
+    attrs = output_attributes(name.removesuffix("_quantile"))
+    ends = "ends of the interval of " if name.endswith("_quantile") else ""
+    attrs["long_name"] = f"{ends}{attrs['long_name']}, by errors of fits to known truths"
+    return attrs
 
 
 def errors_for(
@@ -114,19 +148,16 @@ def errors_for(
     InputError
         If they were learnt under other conditions.
     """
-    given = {
-        "prior": errors.attrs["prior"],
-        "members": errors.attrs["members"],
-        "noise": errors.attrs["noise"],
-        "spread": errors.attrs["spread"],
-        "unknown": tuple(errors[PARAMETER].values),
-    }
+    _check_conditions(errors)
+    given: dict[str, Any] = {name: errors.attrs[name] for name in _CONDITIONS}
+    given |= {name: float(given[name]) for name in ("noise", "spread")}
+    given["unknown"] = tuple(map(str, errors[PARAMETER].values))
     for case in cases:
         wanted = {
             "prior": settings.prior,
-            "members": settings.members,
             "noise": case.noise,
             "spread": case.spread,
+            "fit": recorded_fit(settings),
             "unknown": case.unknown,
         }
         others = [f"{k}={given[k]!r} (case: {wanted[k]!r})" for k in given if given[k] != wanted[k]]
@@ -135,32 +166,49 @@ def errors_for(
                 f"errors= were learnt under other conditions than {case.name}: "
                 f"{', '.join(others)}; learn them with recovery_errors for each"
             )
-    return {what: _errors_of(errors, what) for what in (PARAMETER, PROCESS)}
+    return {
+        PARAMETER: errors_of(errors, PARAMETER, cases[0].unknown),
+        PROCESS: errors_of(errors, PROCESS, RECOVERED_PROCESSES),
+    }
 
 
-def _errors_of(errors: xr.Dataset, what: str) -> Errors:
-    """Read back what `_learnt` has written."""
-    names = [f"{what}_{n}" for n in ("intercept", "slope", "error_quantile", "mean_square")]
-    missing = [name for name in names if name not in errors]
+def recorded_fit(settings: FitSettings) -> str:
+    """Write down what makes fits alike, but for their seed and device."""
+    kept = {k: v for k, v in recorded(settings).items() if k not in ("seed", "device", "tolerance")}
+    kept |= {"bedrock": settings.bedrock, "encoder": settings.encoder}
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def errors_of(errors: xr.Dataset, what: str, names: Sequence[str]) -> Errors:
+    """Read back the errors of some parameters, or of some processes, in this order."""
+    own = errors.sel({what: list(names)})
+    one = {n: own[f"{what}_{n}"].values for n in _BY_ROW}
+    curves = own[f"{what}_error_quantile"].transpose(QUANTILE, what).values
+    return Errors(quantile=curves, **one)
+
+
+def _check_conditions(errors: xr.Dataset) -> None:
+    """Refuse what is no result of `recovery_errors`."""
+    needed = [f"{w}_{n}" for w in (PARAMETER, PROCESS) for n in (*_BY_ROW, "error_quantile")]
+    missing = [name for name in needed if name not in errors]
+    missing += [name for name in _CONDITIONS if name not in errors.attrs]
+    missing += [name for name in ("truth",) if name not in errors.dims]
     if missing:
         raise InputError(
             f"errors lack {', '.join(missing)}: give what "
             "xbinn.science.recovery.recovery_errors returned"
         )
-    intercept, slope, quantile, square = (errors[name] for name in names)
-    curves = quantile.transpose(QUANTILE, what).values
-    return Errors(intercept.values, slope.values, curves, square.values)
 
 
-def _about(
-    values: xr.Dataset, rows: np.ndarray, errors: Errors, level: float
-) -> dict[str, xr.Dataset]:
-    """Corrected values, and under "_quantile" the ends of the intervals about them."""
+def _about(values: xr.Dataset, errors: Errors, level: float) -> dict[str, xr.Dataset]:
+    """Corrected values, and under "_quantile" the ends of the intervals about them.
+
+    Variables are in the order of the errors.
+    """
     middle, ends = {}, {}
-    bounds = errors.bounds(level)
-    for name in values.data_vars:
-        row = list(rows).index(name)
-        middle[name] = errors.intercept[row] + errors.slope[row] * values[name]
-        interval = xr.DataArray(bounds[:, row], dims=QUANTILE)
-        ends[name] = (middle[name] + interval).transpose(QUANTILE, ...)
+    for row, name in enumerate(values.data_vars):
+        intercept, slope = float(errors.intercept[row]), float(errors.slope[row])
+        middle[name] = intercept + slope * values[name]
+        bounds = errors.bounds(level)[:, row].astype(values[name].dtype)
+        ends[name] = (middle[name] + xr.DataArray(bounds, dims=QUANTILE)).transpose(QUANTILE, ...)
     return {"": xr.Dataset(middle, values.coords), "_quantile": xr.Dataset(ends, values.coords)}

@@ -12,10 +12,11 @@ from xbinn.parameters import PARAMETERS
 from xbinn.science.error_model import Errors
 from xbinn.science.metrics import bias, correlation, r2, rmse
 from xbinn.science.synthetic import truth_variance
-from xbinn.variables import PROCESSES
+from xbinn.variables import FRACTION_PROCESSES, PROCESSES
 
 LEVEL: Final = 0.9
 """Of the intervals."""
+_RECOVERED: Final = tuple(v.name for v in PROCESSES if v.name != "carbon_input")
 KNOWN: Final = 1e-18
 """Variance of what does not vary with the unknown parameters, but for rounding."""
 
@@ -69,11 +70,14 @@ class Recovered:
     @property
     def process_estimate(self) -> np.ndarray:
         """Natural logarithm of the mean of the samples of processes, (process, site)."""
-        return np.asarray(np.logaddexp.reduce(self.process, axis=0) - np.log(len(self.process)))
+        with np.errstate(invalid="ignore"):  # NaN where a process is undefined
+            total = np.logaddexp.reduce(self.process, axis=0)
+        return np.asarray(total - np.log(len(self.process)))
 
 
 Bounds = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Estimate, low and high end of the interval, variance left; (row, site) each."""
+"""Estimate, low and high end of the interval, (row, site) each; and either the variance left,
+(row, site), or the contraction of all cells, (row,)."""
 
 
 def label_recovery(
@@ -93,8 +97,10 @@ def label_recovery(
     if errors is None:
         parameters, processes = _of_samples(found.unit), _of_samples(found.process)
     else:
-        parameters = _of_errors(errors["parameter"], found.unit_estimate, limits=(0.0, 1.0))
-        processes = _of_errors(errors["process"], found.process_estimate)
+        parameters = _of_errors(errors["parameter"], found.unit_estimate, (0.0, 1.0))
+        fractions = np.isin(_RECOVERED, FRACTION_PROCESSES)[:, None]
+        most = np.where(fractions, 0.0, np.inf)
+        processes = _of_errors(errors["process"], found.process_estimate, (-np.inf, most))
     middle = np.full_like(found.unit_true, 0.5)
     parameters_scored = _compare(
         found.unit_true,
@@ -112,7 +118,7 @@ def label_recovery(
         variance=np.nanvar(found.process_of_truths, axis=0),
         span=high - low,
     )
-    named = {v.name: v for v in PROCESSES if v.name != "carbon_input"}
+    named = {v.name: v for v in PROCESSES if v.name in _RECOVERED}
     table = {p.name: p for p in PARAMETERS}
     of_parameter = "fraction of the prior range of the parameter"
     of_process = "natural logarithm of the process"
@@ -142,12 +148,12 @@ def _of_samples(samples: np.ndarray) -> Bounds:  # (sample, row, site)
 def _of_errors(
     errors: Errors,
     estimate: np.ndarray,  # (row, site)
-    limits: tuple[float, float] = (-np.inf, np.inf),
+    limits: tuple[float, float | np.ndarray],
 ) -> Bounds:
     middle = errors.corrected(estimate)
     low, high = (middle + end[:, None] for end in errors.bounds(LEVEL))
-    left = np.broadcast_to(errors.mean_square[:, None], middle.shape)
-    return middle.clip(*limits), low.clip(*limits), high.clip(*limits), left
+    middle, low, high = (values.clip(*limits) for values in (middle, low, high))
+    return middle, low, high, errors.contraction
 
 
 def _compare(
@@ -159,6 +165,7 @@ def _compare(
     span: np.ndarray,  # (row,)
 ) -> dict[str, np.ndarray]:
     estimate, low, high, left = bounds
+    over_cells = left.ndim > 1
     scores = {name: np.full(len(true), np.nan) for name in SCORES}
     for row in range(len(true)):
         # A process may be undefined, or follow from known parameters alone.
@@ -175,7 +182,7 @@ def _compare(
             rmse(e, t) / span[row],
             inside.mean(),
             np.sqrt(distance.mean()),
-            1.0 - left[row, some].mean() / variance[row, some].mean(),
+            1.0 - left[row, some].mean() / variance[row, some].mean() if over_cells else left[row],
         )
         for name, value in zip(SCORES, values, strict=True):
             scores[name][row] = value
@@ -190,7 +197,7 @@ def _variables(what: str, values: Mapping[str, np.ndarray], quantity: str) -> di
         "low": f"{tail:g} % quantile: {quantity}",
         "high": f"{100.0 - tail:g} % quantile: {quantity}",
     }
-    over = "central 90 % of the prior range" if what == "process" else "prior range"
+    over = "central 90 % of the truths" if what == "process" else "prior range"
     scores = {n: text.replace("prior range", over) for n, text in SCORES.items()}
     return {
         f"{what}_{name}": (
