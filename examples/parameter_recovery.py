@@ -49,6 +49,7 @@ FIT = {"members": 2}
 TRUTHS = 16
 """That errors are learnt from, for each noise and set of unknowns."""
 SAMPLES = 32
+_KEPT = ("truth", "level")
 BY_SAMPLES = CASES[:2]
 DRAWN = {"all": Case("linear", 0.3), "subset": Case("linear", 0.3, SUBSET)}
 INDICES = {"index": "I pooled", "function_index": "I functions", "column_index": "I cell"}
@@ -205,12 +206,14 @@ def left_out(learnt: Mapping[str, xr.Dataset]) -> str:
         for kind in (*dict.fromkeys(errors["kind"].values), "all"):
             of = errors["kind"] == kind if kind != "all" else xr.ones_like(errors["kind"], bool)
             for group, values in groups.items():
-                dims = [dim for dim in values.dims if dim != "level"]
-                means = values.where(of).mean(dims)
-                if means.notnull().any():
-                    rows.append((f"{name}: {kind}", group, *means.values))
+                by_truth = values.where(of).mean([d for d in values.dims if d not in _KEPT])
+                if by_truth.notnull().any():
+                    one = by_truth.sel(level=0.9)
+                    ends = one.min().item(), one.max().item()
+                    rows.append((f"{name}: {kind}", group, *by_truth.mean("truth").values, *ends))
     columns = ["truths", "group (by I functions)"]
     columns += [f"{100 * level:g} %" for level in errors["level"].values]
+    columns += ["least at 90 %", "most"]
     table = pd.DataFrame(rows, columns=columns)
     heading = f"== Coverage of {errors.sizes['truth']} truths, each by intervals from the others"
     return f"{heading}\n" + table.to_string(index=False, float_format=lambda v: f"{v:.3f}")
