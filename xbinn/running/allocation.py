@@ -16,7 +16,7 @@ _SET_BY_DASK: Final = ("MALLOC_TRIM_THRESHOLD_", "65536")
 """Variable, and the value that dask gives it for its workers; another is its user's choice."""
 _CHOICES: Final = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 """Variables by which a user chooses."""
-_MIB: Final = 2**20
+_MIB: Final = 1024**2
 _THRESHOLDS: Final = ((-3, 32 * _MIB), (-1, 64 * _MIB))
 """M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h, in bytes: the highest that glibc settles at
 by itself."""
