@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import xbinn
-from xbinn.errors import InputError, ParameterError
+from xbinn.errors import InputError, ParameterError, UnitsError
 from xbinn.labels.quantities import quantified
 from xbinn.parameters import PARAMETER_NAMES, prior_bounds
 from xbinn.science.recovery import (
@@ -221,6 +221,9 @@ def test_what_cannot_be_used_is_refused(data, errors, out):
         recovery_intervals(out[["cSoil"]], errors)
     with pytest.raises(ParameterError, match="outside prior 'binn'"):
         recovery_intervals(out.assign(q10=out["q10"] * 100.0), errors)
+    mass = out["residence_time"].assign_attrs(units="kg")
+    with pytest.raises(UnitsError, match=r"residence_time"):
+        recovery_intervals(out.assign(residence_time=mass), errors)
     with pytest.raises(ParameterError, match="parameters missing: q10"):
         recovery_intervals(out.drop_vars("q10"), errors)
     with pytest.raises(InputError, match=r"single samples of the posterior \(sample 2\)"):

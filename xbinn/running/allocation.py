@@ -1,7 +1,7 @@
 """What the allocator does with memory that is freed: kept for the next array, or given back.
 
 Arrays of the size that maps are made with are taken of the system anew wherever glibc has returned
-them, and cleared page by page, for a fifth of the time of a map or more.
+them, and cleared page by page, which takes much of the time of a map.
 """
 
 import ctypes

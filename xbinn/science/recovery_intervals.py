@@ -192,7 +192,8 @@ def _check_conditions(errors: xr.Dataset) -> None:
     needed = [f"{w}_{n}" for w in (PARAMETER, PROCESS) for n in (*_BY_ROW, "error_quantile")]
     missing = [name for name in needed if name not in errors]
     missing += [name for name in _CONDITIONS if name not in errors.attrs]
-    missing += [name for name in ("truth",) if name not in errors.dims]
+    if "truth" not in errors.dims:
+        missing.append("truth")
     if missing:
         raise InputError(
             f"errors lack {', '.join(missing)}: give what "
@@ -206,9 +207,10 @@ def _about(values: xr.Dataset, errors: Errors, level: float) -> dict[str, xr.Dat
     Variables are in the order of the errors.
     """
     middle, ends = {}, {}
+    bounds = errors.bounds(level)
     for row, name in enumerate(values.data_vars):
         intercept, slope = float(errors.intercept[row]), float(errors.slope[row])
         middle[name] = intercept + slope * values[name]
-        bounds = errors.bounds(level)[:, row].astype(values[name].dtype)
-        ends[name] = (middle[name] + xr.DataArray(bounds, dims=QUANTILE)).transpose(QUANTILE, ...)
+        own = xr.DataArray(bounds[:, row].astype(values[name].dtype), dims=QUANTILE)
+        ends[name] = (middle[name] + own).transpose(QUANTILE, ...)
     return {"": xr.Dataset(middle, values.coords), "_quantile": xr.Dataset(ends, values.coords)}
