@@ -46,7 +46,7 @@ from xbinn.parameters import N_PARAMETERS
 from xbinn.physics.columns import Columns
 from xbinn.physics.processes import processes
 from xbinn.physics.steady_state import SoilCarbonModel
-from xbinn.running.block import CELLS_PER_STEP
+from xbinn.running.block import in_parts
 from xbinn.running.predictor import for_inference
 from xbinn.running.tensors import pack_forcing
 from xbinn.science.fitting import encoder_config, prepare, training_data
@@ -187,9 +187,8 @@ def measure_predict(model: xbinn.Model, cells: xr.Dataset, repetitions: int) -> 
 
     def alone() -> None:
         with torch.inference_mode():
-            for part in range(0, len(numeric), CELLS_PER_STEP):
-                chosen = slice(part, part + CELLS_PER_STEP)
-                encoder(numeric[chosen], known[chosen])
+            for part in in_parts(numeric, known):
+                encoder(*part)
 
     return compare(lambda: xbinn.predict(cells, model), alone, repetitions)
 
@@ -207,7 +206,7 @@ def unavoidable(model: xbinn.Model, cells: xr.Dataset, samples: int) -> Callable
             columns = network.process.prepare(forcing)
             for number in range(samples):
                 with drawing(SEED, number):
-                    unit = ready.encoder(numeric, known)
+                    unit = torch.cat([ready.encoder(*part) for part in in_parts(numeric, known)])
                 processes(network.process.steady_state(ready.physical(unit), columns))
 
     return run

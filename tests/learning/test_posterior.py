@@ -1,11 +1,13 @@
 """Dropout masks: alike for all sites, different between samples, layers and seeds."""
 
 import threading
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from xbinn.learning.encoders import build_encoder
 from xbinn.learning.posterior import drawing, has_dropout, sample_dropout
 
 WIDTH = 2000
@@ -77,6 +79,45 @@ def test_threads_draw_their_own_samples(network: nn.Module) -> None:
         thread.join()
     for sample in range(2):
         assert torch.equal(found[sample], masks(network, 0, sample, n=1))
+
+
+def test_a_mask_from_inference_serves_where_gradients_are_taken(network: nn.Module) -> None:
+    with torch.inference_mode():
+        drawn = masks(network, 3, 4)
+    values = torch.ones(1, WIDTH, requires_grad=True)
+    with drawing(3, 4):
+        network[0](values).sum().backward()
+    assert values.grad is not None
+    assert torch.equal(values.grad, drawn[:1])
+
+
+def test_what_is_begun_serves_all_samples() -> None:
+    generator = torch.Generator().manual_seed(0)
+    numeric = torch.randn(5, 3, generator=generator)
+    categorical = torch.randint(0, 3, (5, 2), generator=generator)
+    shape = {"n_numeric": 3, "n_categories": [4, 2], "n_outputs": 5}
+    configs: list[dict[str, Any]] = [{"encoder": "constant", "n_outputs": 5}]
+    configs += [{"encoder": name, **shape} for name in ("mlp", "linear", "spline", "plain")]
+    configs += [{"encoder": "mlp", **shape, "hidden": []}]
+    for config in configs:
+        encoder = sample_dropout(build_encoder(config, seed=0)).eval()
+        begun = encoder.begin(numeric, categorical)
+        for sample in range(3):
+            with drawing(0, sample):
+                assert torch.equal(encoder.begin(numeric, categorical), begun), config
+                assert torch.equal(encoder.finish(begun), encoder(numeric, categorical)), config
+
+
+def test_a_hidden_layer_is_begun_before_its_dropout() -> None:
+    config = {
+        "encoder": "mlp",
+        "n_numeric": 3,
+        "n_categories": [],
+        "n_outputs": 5,
+        "hidden": [9, 8],
+    }
+    encoder = build_encoder(config, seed=0).eval()
+    assert encoder.begin(torch.ones(2, 3), torch.ones(2, 0, dtype=torch.int64)).shape == (2, 9)
 
 
 def test_weights_keep_their_names() -> None:

@@ -13,7 +13,8 @@ Gal and Ghahramani 2016, arXiv:1506.02142.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import lru_cache
+from typing import Final, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from torch import Tensor, nn
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
+_MASKS: Final = 16
+"""Masks that are kept, since the cells of a sample are drawn in parts."""
 _drawn = threading.local()
 """Seed and number of the sample that is drawn in a thread: threads share a network."""
 
@@ -62,15 +65,19 @@ class SampledDropout(nn.Dropout):
         key = None if self.training else getattr(_drawn, "key", None)
         if key is None:
             return super().forward(values)
-        return values * self._mask(key, values)
+        return values * _mask((*key, self.number), self.p, values.shape[-1]).to(values)
 
-    def _mask(self, key: tuple[int, int], like: Tensor) -> Tensor:
-        """Zeros, and 1/(1 - share) for what is kept, (feature,)."""
-        state = np.random.SeedSequence((*key, self.number)).generate_state(1, np.uint64)
-        # Drawn on the CPU: a sample shall not depend on the device.
-        generator = torch.Generator().manual_seed(int(state[0]))
-        kept = torch.rand(like.shape[-1], generator=generator, dtype=torch.float64) >= self.p
-        return (kept / (1.0 - self.p)).to(like)
+
+@lru_cache(maxsize=_MASKS)
+def _mask(key: tuple[int, int, int], share: float, width: int) -> Tensor:
+    """Zeros for a share of the features and 1/(1 - share) for what is kept, (width,)."""
+    state = np.random.SeedSequence(key).generate_state(1, np.uint64)
+    # Drawn on the CPU: a sample shall not depend on the device.
+    generator = torch.Generator().manual_seed(int(state[0]))
+    # Others may want it where gradients are taken.
+    with torch.inference_mode(False):
+        kept = torch.rand(width, generator=generator, dtype=torch.float64) >= share
+        return kept / (1.0 - share)
 
 
 def sample_dropout(network: ModuleT) -> ModuleT:

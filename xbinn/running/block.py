@@ -28,14 +28,23 @@ from xbinn.running.allocation import keep_freed
 from xbinn.running.device import Cells, choose_device, within_memory
 from xbinn.running.draws import sum_up
 from xbinn.running.layout import Layout
-from xbinn.running.predictor import ModelReference, load_cached
+from xbinn.running.predictor import ModelReference, Network, load_cached
 from xbinn.running.tensors import Arrays, as_tensor, extremes, pack_forcing
 from xbinn.variables import FORCING_NAMES, Status
 
 CELLS_PER_STEP: Final = 8192
 """Cells solved together. Fixed, so that a block gives the same bytes whenever it is run again."""
+CELLS_PER_PRODUCT: Final = 1024
+"""Cells that a network on a CPU takes together, whose hidden units stay in the cache."""
 _DRAWS: Final = 64
 """Draws of the posterior of so many cells that are held together; more draws, fewer cells."""
+
+
+def in_parts(*covariates: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Split covariates (n, ...) into what a network takes together; on a GPU that is all."""
+    first = covariates[0]
+    together = CELLS_PER_PRODUCT if first.device.type == "cpu" else max(1, len(first))
+    return zip(*(rows.split(together) for rows in covariates), strict=True)
 
 
 def cells_per_step(n_draws: int) -> int:
@@ -94,15 +103,16 @@ def predict_block(
     posterior = layout.posterior
     n_draws = len(predictor.networks) if posterior is None else posterior.samples
 
-    def draw(number: int, covariates: tuple[Tensor, Tensor], columns: Columns) -> np.ndarray:
+    def draw(
+        number: int, network: Network, begun: Sequence[Tensor], columns: Columns
+    ) -> np.ndarray:
         """Pack one draw: a member, or a sample of the posterior."""
-        network = predictor.networks[number % len(predictor.networks)]
         with (
             drawing(posterior.seed, number)
             if posterior is not None and posterior.dropout
             else nullcontext()
         ):
-            unit = network.encoder(*covariates)
+            unit = torch.cat([network.encoder.finish(part) for part in begun])
         # Rounded as they are returned: simulate gives the same SOC for them.
         parameters = network.physical(unit).to(getattr(torch, dtype)).double()
         state = network.process.steady_state(parameters, columns)
@@ -115,12 +125,15 @@ def predict_block(
             as_tensor(np.ascontiguousarray(numeric[:, cells].T), torch.float64, where),
             as_tensor(np.ascontiguousarray(categorical[:, cells].T), None, where),
         )
-        if n_draws == 1 and posterior is None:
-            return draw(0, covariates, columns)
-        n_cells = len(covariates[0])
-        draws = np.empty((n_draws, layout.one_draw.n_channels, n_cells), dtype)
-        for number in range(n_draws):
-            draws[number] = draw(number, covariates, columns)
+        draws = np.empty((n_draws, layout.one_draw.n_channels, len(covariates[0])), dtype)
+        for member, network in enumerate(predictor.networks[:n_draws]):
+            # So is what a network makes of the covariates before its first dropout.
+            begun = [network.encoder.begin(*part) for part in in_parts(*covariates)]
+            for number in range(member, n_draws, len(predictor.networks)):
+                draws[number] = draw(number, network, begun, columns)
+        first: np.ndarray = draws[0]
+        if posterior is None and n_draws == 1:
+            return first
         return sum_up(draws, layout, predictor.noise)
 
     with torch.inference_mode():

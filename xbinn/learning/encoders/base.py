@@ -168,8 +168,19 @@ class CovariateEncoder(nn.Module):
         Tensor
             ``(n, n_outputs)``. A row with a NaN covariate is NaN.
         """
-        u = self.gain * self.layers(self.features(numeric, categorical))  # (n, n_outputs)
-        constrained: Tensor = self.constraint(u)
+        return self.finish(self.begin(numeric, categorical))
+
+    def begin(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """Return what `finish` takes, (n, k): what no dropout reaches, so alike in all samples."""
+        return self.features(numeric, categorical)
+
+    def finish(self, begun: Tensor) -> Tensor:
+        """Return what `forward` does, from what `begin` gave."""
+        return self._constrained(self.layers(begun))
+
+    def _constrained(self, u: Tensor) -> Tensor:
+        """Return what the layers say ``(n, n_outputs)`` as numbers in (0, 1)."""
+        constrained: Tensor = self.constraint(self.gain * u)
         return constrained
 
     def penalised(self, numeric: Tensor, categorical: Tensor) -> tuple[Tensor, Tensor]:

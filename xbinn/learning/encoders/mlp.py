@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from xbinn.learning.encoders.base import (
     CATEGORY_DROPOUT,
@@ -33,6 +33,8 @@ class Encoder(CovariateEncoder):
     dropout : float
         Share of hidden units left out while training.
     """
+
+    layers: nn.Sequential
 
     def __init__(
         self,
@@ -74,3 +76,15 @@ class Encoder(CovariateEncoder):
             last.weight.mul_(self.constraint.gain)
             last.bias.mul_(self.constraint.gain)
         self.layers = nn.Sequential(*layers, last)
+        masked = [place for place, layer in enumerate(layers) if isinstance(layer, nn.Dropout)]
+        # Number of layers before the first that dropout reaches.
+        self._unmasked = masked[0] if masked else 0
+
+    def begin(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """Return what `finish` takes, (n, k): as it is before the first dropout."""
+        begun: Tensor = self.layers[: self._unmasked](self.features(numeric, categorical))
+        return begun
+
+    def finish(self, begun: Tensor) -> Tensor:
+        """Return what `forward` does, from what `begin` gave."""
+        return self._constrained(self.layers[self._unmasked :](begun))
