@@ -1,6 +1,7 @@
 """Compiled kernels against the operations of torch that they are twins of."""
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -10,15 +11,16 @@ from torch import Tensor
 from ways import KERNELS, take
 
 from xbinn.constants import N_LAYERS
-from xbinn.physics import solver
+from xbinn.physics import fused, solver
 from xbinn.physics.cascade import Transfers
 from xbinn.physics.column import integrate
+from xbinn.physics.kernels import whole
 from xbinn.physics.kernels.functions import exp, expm1
 from xbinn.physics.kernels.lanes import WIDTH, load, store
 from xbinn.physics.kernels.sweeps import Moves
 from xbinn.physics.mixing import Mixing, closed_shape
 from xbinn.physics.paths import VARIABLE
-from xbinn.physics.steady_state import BEDROCK, SoilCarbonModel
+from xbinn.physics.steady_state import BEDROCK, Bedrock, SoilCarbonModel, SteadyState
 
 NAMES = ("rates", "between", "cwd_to_l2", "lower", "upper", "inputs")
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-12}
@@ -153,11 +155,72 @@ def everything(columns) -> dict[str, Tensor]:
     state = SoilCarbonModel().steady_state(parameters, columns.forcing)
     stock = integrate(state.soc)[state.has_steady_state]
     (stock.log().sum() + state.modifier.sum() + state.fraction.square().sum()).backward()
-    found = {"elasticities": parameters.grad * columns.parameters}
-    for name, value in vars(state).items():
-        parts = value if isinstance(value, tuple) else (value,)
-        found |= {f"{name} {i}": t.detach() for i, t in enumerate(parts) if isinstance(t, Tensor)}
-    return found
+    return {"elasticities": parameters.grad * columns.parameters} | named(state)
+
+
+def named(state: SteadyState) -> dict[str, Tensor]:
+    """All tensors of a steady state by name."""
+    parts = {k: v if isinstance(v, tuple) else (v,) for k, v in vars(state).items()}
+    return {
+        f"{name} {i}": t.detach()
+        for name, values in parts.items()
+        for i, t in enumerate(values)
+        if isinstance(t, Tensor)
+    }
+
+
+@pytest.fixture
+def went_at_once(monkeypatch):
+    """What the kernel of all steps has said so far: whether it could."""
+    take("numba", monkeypatch)
+    said = []
+
+    def noted(*arguments: object) -> bool:
+        said.append(whole.steady_state(*arguments))
+        return said[-1]
+
+    monkeypatch.setattr(fused, "whole", SimpleNamespace(steady_state=noted))
+    return said
+
+
+def fields_of(columns, bedrock: Bedrock = "closed", gradients: bool = False) -> dict[str, Tensor]:
+    """All of a steady state by name."""
+    parameters = columns.parameters.clone().requires_grad_(gradients)
+    return named(SoilCarbonModel(bedrock).steady_state(parameters, columns.forcing))
+
+
+@pytest.mark.parametrize("n", [WIDTH, WIDTH + 3, 2500])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_all_steps_at_once_give_the_bits_of_one_by_one(went_at_once, draw, monkeypatch, n, dtype):
+    columns = draw(n, seed=63).to(dtype)
+    monkeypatch.setattr(Tensor, "new_empty", nothing_written)
+    expected = fields_of(columns, gradients=True)
+    assert went_at_once == []
+    actual = fields_of(columns)
+    assert went_at_once == [True]
+    assert int((columns.forcing.nbedrock < N_LAYERS).sum()) > 0
+    for name, values in expected.items():
+        assert values.dtype == actual[name].dtype, name
+        assert torch.equal(values, actual[name]), name
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_litter_that_rests_is_left_to_one_by_one(went_at_once, draw, dtype):
+    columns = draw(3 * WIDTH, seed=64).to(dtype)
+    water = columns.forcing.water.clone()
+    water[:, 0, 2 * WIDTH + 1] = 0.0
+    columns = columns.force(water=water)
+    actual = fields_of(columns)
+    assert went_at_once == [False]
+    assert int((~actual["has_steady_state 0"]).sum()) == 1
+    for name, values in fields_of(columns, gradients=True).items():
+        assert torch.equal(values.nan_to_num(-1.0), actual[name].nan_to_num(-1.0)), name
+
+
+def test_few_columns_and_published_bedrock_go_one_by_one(went_at_once, draw):
+    fields_of(draw(WIDTH - 1, seed=65))
+    fields_of(draw(WIDTH, seed=65), "published")
+    assert went_at_once == []
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from xbinn.constants import N_LAYERS
+from xbinn.constants import MONTHS_PER_YEAR, N_LAYERS
 from xbinn.physics.cascade import (
     Transfers,
     decomposition_rates,
@@ -19,7 +19,7 @@ from xbinn.physics.columns import Columns
 from xbinn.physics.inputs import allocation, bottom_depth, input_density
 from xbinn.physics.mixing import Mixing
 from xbinn.physics.paths import fused
-from xbinn.physics.scalars import AnnualScalars, annual_scalars, depth_scalar
+from xbinn.physics.scalars import AnnualScalars, annual_scalars, controls, depth_scalar
 
 
 class Assembled(NamedTuple):
@@ -71,6 +71,67 @@ def assemble(parameters: Tensor, columns: Columns) -> tuple[Assembled, Tensor]:
     return assembled, climate.has_steady_state
 
 
+def assemble_and_solve(parameters: Tensor, columns: Columns) -> tuple[Assembled, Tensor] | None:
+    """Form the linear system and solve it by one kernel on the CPU, without gradients.
+
+    Returns
+    -------
+    Assembled, Tensor
+        The system and the pools (pool, layer, n) of columns that all have a steady state. None
+        where the kernel cannot be had or a gradient is wanted, and where litter rests in a layer:
+        then the steps one by one give the same.
+    """
+    forcing, shape = columns.forcing, columns.shape
+    months = (forcing.temperature, forcing.water, forcing.oxygen, forcing.nitrogen)
+    given = (parameters, *months, *(shape or ()), forcing.inputs)
+    if shape is None or parameters.is_cuda:
+        return None
+    if torch.is_grad_enabled() and any(t.requires_grad for t in given):
+        return None
+    compiled = fused(*given[1:])
+    n = parameters.shape[-1]
+    alike = {t.shape for t in months} == {(MONTHS_PER_YEAR, N_LAYERS, n)}
+    if compiled is None or not alike:
+        return None
+    dtype = forcing.temperature.dtype
+    found = compiled.steady_state(
+        months,
+        torch.stack(
+            controls(parameter(parameters, "q10"), parameter(parameters, "w_scaling"), dtype)
+        ),
+        parameters,
+        (
+            columns.exists,
+            forcing.allocated,
+            bottom_depth(columns.layers),
+            *shape,
+            forcing.inputs,
+        ),
+        time_unit(dtype),
+        least_rate(dtype),
+    )
+    if found is None:
+        return None
+    *system, pools = found
+    return _named(*system), pools
+
+
+def _named(
+    rates: Tensor,
+    between: Tensor,
+    cwd_to_l2: Tensor,
+    lower: Tensor,
+    upper: Tensor,
+    inputs: Tensor,
+    modifier: Tensor,
+    fraction: Tensor,
+) -> Assembled:
+    """Give what a kernel has formed its names."""
+    return Assembled(
+        rates, Transfers(between, cwd_to_l2), Mixing(lower, upper), inputs, modifier, fraction
+    )
+
+
 def _assemble(
     parameters: Tensor, columns: Columns, scalars: AnnualScalars, climate: Climate
 ) -> Assembled:
@@ -104,7 +165,7 @@ def _compiled(
     if compiled is None or parameters.shape[-1] != forcing.inputs.shape[-1]:
         return None
     dtype = forcing.temperature.dtype
-    rates, between, cwd_to_l2, lower, upper, inputs, modifier, fraction = compiled.assemble(
+    system = compiled.assemble(
         parameters,
         *scalars,
         climate.soil_holds,
@@ -117,9 +178,7 @@ def _compiled(
         time_unit(dtype),
         least_rate(dtype),
     )
-    return Assembled(
-        rates, Transfers(between, cwd_to_l2), Mixing(lower, upper), inputs, modifier, fraction
-    )
+    return _named(*system)
 
 
 def _mixing(parameters: Tensor, columns: Columns) -> Mixing:

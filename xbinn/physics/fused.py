@@ -5,7 +5,7 @@ twins, gradients those in rates, transfers, transport, inputs, scalars and param
 that takes gradients itself goes the other way. Kernels run where the tensors lie.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -18,7 +18,8 @@ from xbinn.constants import N_INPUTS, N_LAYERS, N_POOLS
 from xbinn.parameters import PARAMETER_NAMES, TRANSFERS
 from xbinn.physics.counting import note_solves
 from xbinn.physics.inputs import CM_PER_M
-from xbinn.physics.kernels import assembling, months, shaping, solving
+from xbinn.physics.kernels import assembling, months, shaping, solving, whole
+from xbinn.physics.kernels.lanes import WIDTH
 
 _BETA = PARAMETER_NAMES.index("beta")
 _SCALARS = 4
@@ -119,17 +120,7 @@ class Assemble(torch.autograd.Function):
         decay = double[_BETA].log() * CM_PER_M
         columns = (soil_holds, litter_holds, exists, allocated, bottom, bioturbation, cryoturbation)
         given = (double, decay, soil, litter, temperature, water, *columns, supplied)
-        layer, n = soil.shape
-        found = (
-            soil.new_empty((N_POOLS, layer, n)),
-            soil.new_empty((len(TRANSFERS), n)),
-            soil.new_empty(n),
-            soil.new_empty((layer, n)),
-            soil.new_empty((layer, n)),
-            soil.new_empty((N_INPUTS, layer, n)),
-            soil.new_empty((layer, n)),
-            double.new_empty((layer, n)),
-        )
+        found = _empty_system(soil, double)
         _call(assembling.assemble, *given, unit, least, *found)
         ctx.save_for_backward(*given)
         ctx.scalars = (unit, least)
@@ -148,6 +139,47 @@ class Assemble(torch.autograd.Function):
         _call(assembling.assemble_adjoint, *given, *ctx.scalars, *gradients, *written)
         found = (by_parameters.to(ctx.dtype), *by_means.unbind(0))
         return _wanted(ctx, *found, *[None] * (len(ctx.needs_input_grad) - len(found)))
+
+
+def steady_state(
+    months: Sequence[Tensor],  # four times (month, layer, n)
+    controls: Tensor,  # (2, n)
+    parameters: Tensor,  # (parameter, n)
+    columns: Sequence[Tensor],  # from exists to supplied, as the kernel takes them
+    unit: float,
+    least: float,
+) -> tuple[Tensor, ...] | None:
+    """Form what `Assemble` does, and the pools behind it; no gradient is taken of any argument.
+
+    None for fewer columns than a vector holds, and where some litter rests.
+    """
+    if parameters.shape[-1] < WIDTH:
+        return None
+    double = parameters.double()
+    decay = double[_BETA].log() * CM_PER_M
+    found = _empty_system(months[0][0], double)
+    pools = found[0].new_empty(found[0].shape)
+    given = (*months, controls, double, decay, *columns)
+    written = (*found, pools)
+    if not whole.steady_state(*map(_rows, given), unit, least, *map(_rows, written)):
+        return None
+    note_solves(forward=pools.shape[-1])
+    return written
+
+
+def _empty_system(like: Tensor, double: Tensor) -> tuple[Tensor, ...]:
+    """Memory for what the assembly writes, for columns like (layer, n)."""
+    layer, n = like.shape
+    return (
+        like.new_empty((N_POOLS, layer, n)),
+        like.new_empty((len(TRANSFERS), n)),
+        like.new_empty(n),
+        like.new_empty((layer, n)),
+        like.new_empty((layer, n)),
+        like.new_empty((N_INPUTS, layer, n)),
+        like.new_empty((layer, n)),
+        double.new_empty((layer, n)),
+    )
 
 
 def solve(*arguments: Tensor) -> Tensor:

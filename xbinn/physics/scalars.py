@@ -56,16 +56,20 @@ def annual_scalars(
     AnnualScalars
         Four tensors (layer, *batch) [1].
     """
-    # In float64, as one rounding of ln(q10) is worth more than twelve of its uses.
-    rate = (q10.double().log() / Q10_INTERVAL).to(temperature.dtype)
     # Columns picked at random may lie one behind the other, see `Forcing.by_column`.
     months = tuple(
         t if t.stride(-1) == 1 else t.contiguous() for t in (temperature, water, oxygen, nitrogen)
     )
-    controls = (rate, w_scaling.to(water.dtype))
-    compiled = None if any(t.requires_grad for t in months) else _compiled(months, controls)
+    both = controls(q10, w_scaling, temperature.dtype)
+    compiled = None if any(t.requires_grad for t in months) else _compiled(months, both)
     function = _AnnualScalars.apply if compiled is None else compiled.annual_scalars
-    return AnnualScalars(*cast(tuple[Tensor, ...], function(*months, *controls)))
+    return AnnualScalars(*cast(tuple[Tensor, ...], function(*months, *both)))
+
+
+def controls(q10: Tensor, w_scaling: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return ln(q10)/10 and w_scaling, (*batch), as the products over the months take them."""
+    # In float64, as one rounding of ln(q10) is worth more than twelve of its uses.
+    return (q10.double().log() / Q10_INTERVAL).to(dtype), w_scaling.to(dtype)
 
 
 def _compiled(months: tuple[Tensor, ...], controls: tuple[Tensor, ...]) -> ModuleType | None:

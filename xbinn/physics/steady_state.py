@@ -11,7 +11,7 @@ from xbinn.constants import SOIL_POOLS
 from xbinn.errors import InputError
 from xbinn.options import Bedrock
 from xbinn.parameters import PARAMETERS, Parameter
-from xbinn.physics.assembly import assemble
+from xbinn.physics.assembly import assemble, assemble_and_solve
 from xbinn.physics.cascade import Transfers, turnover_rates
 from xbinn.physics.column import ordered_sum, time_unit
 from xbinn.physics.columns import Columns, prepare_columns
@@ -156,10 +156,15 @@ class SoilCarbonModel:
 
     def solve(self, parameters: Tensor, columns: Columns) -> SteadyState:
         """Solve columns that have been prepared, (parameter, n); as `steady_state` does."""
-        system, has_steady_state = assemble(parameters, columns)
-        pools = solve(system.rates, system.transfers, system.mixing, system.inputs)
-        if not bool(has_steady_state.all()):
-            pools = torch.where(has_steady_state, pools, torch.nan)
+        at_once = assemble_and_solve(parameters, columns)
+        if at_once is None:
+            system, has_steady_state = assemble(parameters, columns)
+            pools = solve(system.rates, system.transfers, system.mixing, system.inputs)
+            if not bool(has_steady_state.all()):
+                pools = torch.where(has_steady_state, pools, torch.nan)
+        else:
+            system, pools = at_once
+            has_steady_state = torch.ones_like(columns.forcing.allocated)
         return SteadyState(
             parameters=parameters,
             pools=pools,

@@ -65,7 +65,7 @@ class _KernelCache(FunctionCache):
             _LOG.info("a compiled kernel could not be kept: %s", error)
 
 
-def kernel(function: Callable[..., None]) -> Any:
+def kernel(function: Callable[..., object]) -> Any:
     """Compile when first called, without the interpreter's lock, and keep the result on disk.
 
     The result lies beside the source or, where that cannot be written, in the user's cache.

@@ -23,10 +23,10 @@ from xbinn.physics.kernels.lanes import (
     where,
 )
 
-_MEANS = 4
+MEANS = 4
 _CONTROLS = 2
-_PER_MONTH = 1.0 / MONTHS_PER_YEAR
-_TOGETHER = 32
+PER_MONTH = 1.0 / MONTHS_PER_YEAR
+_TOGETHER = 256
 """Vectors of columns."""
 
 
@@ -92,15 +92,15 @@ def average_layer(
 ) -> None:
     """Annual means of one layer."""
     rate, w_scaling = load(controls, (0,)), load(controls, (1,))
-    for mean in range(_MEANS):
+    for mean in range(MEANS):
         store(total, (mean,), 0.0)
     for m in range(MONTHS_PER_YEAR):
         month = Month(
             load(temperature, (m,)), load(water, (m,)), load(oxygen, (m,)), load(nitrogen, (m,))
         )
         add_month(month, rate, w_scaling, total)
-    for mean in range(_MEANS):
-        store(means, (mean,), load(total, (mean,)) * _PER_MONTH)
+    for mean in range(MEANS):
+        store(means, (mean,), load(total, (mean,)) * PER_MONTH)
 
 
 @inlined
@@ -120,8 +120,8 @@ def average_column_adjoint(
     none = full(rate, 0.0)
     by_rate, by_scaling = none, none
     for j in range(N_LAYERS):
-        for mean in range(_MEANS):
-            store(by_total, (mean,), load(by_means, (mean, j)) * _PER_MONTH)
+        for mean in range(MEANS):
+            store(by_total, (mean,), load(by_means, (mean, j)) * PER_MONTH)
         store(by_layer, (0,), none)
         store(by_layer, (1,), none)
         for m in range(MONTHS_PER_YEAR):
@@ -183,7 +183,7 @@ def average(
 ) -> None:
     """Do so for a vector of columns or more."""
     n = temperature.shape[1]
-    total = np.empty((_MEANS, _TOGETHER, WIDTH), temperature.dtype)
+    total = np.empty((MEANS, _TOGETHER, WIDTH), temperature.dtype)
     for start in range(0, n, _TOGETHER * WIDTH):
         vectors = min(_TOGETHER, (n - start + WIDTH - 1) // WIDTH)
         for j in range(N_LAYERS):
@@ -199,10 +199,10 @@ def average(
                     )
                     rate, w_scaling = load_from(controls, (0, at)), load_from(controls, (1, at))
                     add_month(month, rate, w_scaling, total[:, i])
-            for mean in range(_MEANS):
+            for mean in range(MEANS):
                 for i in range(vectors):
                     row, at = mean * N_LAYERS + j, place(start, i, n)
-                    store_from(means, (row, at), load(total, (mean, i)) * _PER_MONTH)
+                    store_from(means, (row, at), load(total, (mean, i)) * PER_MONTH)
 
 
 @kernel
@@ -238,17 +238,17 @@ def average_adjoint(
 ) -> None:
     """Do so for a vector of columns or more."""
     n = temperature.shape[1]
-    given = np.empty((_MEANS, _TOGETHER, WIDTH), temperature.dtype)
+    given = np.empty((MEANS, _TOGETHER, WIDTH), temperature.dtype)
     by_layer = np.empty((_CONTROLS, _TOGETHER, WIDTH), temperature.dtype)
     total = np.empty_like(by_layer)
     for start in range(0, n, _TOGETHER * WIDTH):
         vectors = min(_TOGETHER, (n - start + WIDTH - 1) // WIDTH)
         total[:] = 0.0
         for j in range(N_LAYERS):
-            for mean in range(_MEANS):
+            for mean in range(MEANS):
                 for i in range(vectors):
                     row, at = mean * N_LAYERS + j, place(start, i, n)
-                    store(given, (mean, i), load_from(by_means, (row, at)) * _PER_MONTH)
+                    store(given, (mean, i), load_from(by_means, (row, at)) * PER_MONTH)
             by_layer[:] = 0.0
             for row in range(j, MONTHS_PER_YEAR * N_LAYERS, N_LAYERS):
                 for i in range(vectors):
