@@ -39,7 +39,7 @@ _SLOPE: Final = 1.0
 _ITERATIONS: Final = 60
 _SMALL_STEP: Final = 1e-3
 """In units of the scale: what is left after such a Newton step is of the order of its square."""
-_TOGETHER: Final = 512
+_TOGETHER: Final = 1024
 """Samples whose quantiles are sought together, so that their draws stay in the cache."""
 _TINY: Final = 1e-45
 """In the place of no carbon at all, the least that float32 holds."""
@@ -211,39 +211,32 @@ def _mixture_quantiles(levels: Tensor, logs: Tensor) -> Tensor:
     """Quantiles (level, n) of unit logistic distributions about ``logs`` (draw, n), mixed."""
     middle = logs.mean(0)
     logs = (logs - middle).clamp(-_FARTHEST, _FARTHEST)
-    low, high = logs.amin(0), logs.amax(0)
+    low, high = torch.aminmax(logs, dim=0)
     # A logistic distribution of the same variance as the mixture is where to start.
     wider = (1.0 + logs.square().mean(0) / _VARIANCE).sqrt()
-    weight = logs.exp()
-    found = []
-    for wanted in levels.logit():
-        if wanted.isinf():
-            found.append(middle + wanted)
-        else:
-            found.append(
-                middle + _solve(wanted, weight, wanted * wider, low + wanted, high + wanted)
-            )
-    return torch.stack(found)
+    wanted = levels.logit()[:, None]
+    return middle + _solve(wanted, logs.exp(), wanted * wider, low + wanted, high + wanted)
 
 
 def _solve(
-    wanted: Tensor,  # ()
+    wanted: Tensor,  # (level, 1)
     weight: Tensor,  # (draw, n)
-    start: Tensor,  # (n,)
-    low: Tensor,  # (n,)
-    high: Tensor,  # (n,)
-) -> Tensor:  # (n,)
+    start: Tensor,  # (level, n)
+    low: Tensor,  # (level, n)
+    high: Tensor,  # (level, n)
+) -> Tensor:  # (level, n)
     """Find x between ``low`` and ``high`` where the mean of 1/(1 + weight/e^x) has a wanted logit.
 
-    A Newton step that would leave the bracket is replaced by its middle.
+    A Newton step that would leave the bracket is replaced by its middle. Where the logit is
+    infinite, so is x.
     """
-    place = start.clamp(low, high)
+    place = torch.minimum(torch.maximum(start, low), high)
     active = place.isfinite()
-    share = torch.empty_like(weight)
+    share = weight.new_empty((len(wanted), *weight.shape))
     for _ in range(_ITERATIONS):
-        torch.mul(weight, (-place).exp(), out=share).add_(1.0).reciprocal_()
-        mean = share.mean(0)
-        slope = mean - share.square_().mean(0)
+        torch.mul(weight, (-place).exp()[:, None], out=share).add_(1.0).reciprocal_()
+        mean = share.mean(1)
+        slope = mean - share.square_().mean(1)
         miss = mean.logit() - wanted
         low = torch.where(miss < 0.0, place, low)
         high = torch.where(miss > 0.0, place, high)
