@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
-_MASKS: Final = 16
-"""Masks that are kept, since the cells of a sample are drawn in parts."""
+_MASKS: Final = 128
+"""Masks that are kept, since the cells of a sample are drawn in parts, in several threads."""
 _drawn = threading.local()
 """Seed and number of the sample that is drawn in a thread: threads share a network."""
 
@@ -77,7 +77,7 @@ def _mask(key: tuple[int, int, int], share: float, width: int) -> Tensor:
     # Others may want it where gradients are taken.
     with torch.inference_mode(False):
         kept = torch.rand(width, generator=generator, dtype=torch.float64) >= share
-        return kept / (1.0 - share)
+        return kept.double() / (1.0 - share)
 
 
 def sample_dropout(network: ModuleT) -> ModuleT:

@@ -127,7 +127,7 @@ def predict_block(
         )
         draws = np.empty((n_draws, layout.one_draw.n_channels, len(covariates[0])), dtype)
         for member, network in enumerate(predictor.networks[:n_draws]):
-            # So is what a network makes of the covariates before its first dropout.
+            # What stands before a network's first dropout is the same for all its draws, too.
             begun = [network.encoder.begin(*part) for part in in_parts(*covariates)]
             for number in range(member, n_draws, len(predictor.networks)):
                 draws[number] = draw(number, network, begun, columns)

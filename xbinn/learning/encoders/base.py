@@ -171,7 +171,7 @@ class CovariateEncoder(nn.Module):
         return self.finish(self.begin(numeric, categorical))
 
     def begin(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        """Return what `finish` takes, (n, k): what no dropout reaches, so alike in all samples."""
+        """Return what `finish` takes, (n, k): in evaluation mode alike in all samples."""
         return self.features(numeric, categorical)
 
     def finish(self, begun: Tensor) -> Tensor:

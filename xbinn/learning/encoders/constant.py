@@ -38,7 +38,7 @@ class ConstantEncoder(nn.Module):
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         """Return ``(n, n_outputs)`` in (0, 1), n being the rows of `numeric` ``(n, ...)``."""
-        return self.finish(self.begin(numeric, categorical))
+        return self.penalised(numeric, categorical)[0]
 
     def begin(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         """Return what `finish` takes, one row for each site."""
@@ -46,16 +46,13 @@ class ConstantEncoder(nn.Module):
 
     def finish(self, begun: Tensor) -> Tensor:
         """Return what `forward` does, from what `begin` gave."""
-        return self._unit_and_penalty()[0].expand(len(begun), -1)
+        return self.forward(begun, begun)
 
     def penalised(self, numeric: Tensor, categorical: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `forward` does, and what training adds to the loss for it, a scalar."""
-        unit, penalty = self._unit_and_penalty()
-        return unit.expand(len(numeric), -1), penalty
-
-    def _unit_and_penalty(self) -> tuple[Tensor, Tensor]:
-        """Return the vector in (0, 1), (n_outputs,), and its penalty."""
         u = _GAIN * self.vector  # (n_outputs,)
         if self._hard is None:
-            return inside(torch.sigmoid(u)), u.new_zeros(())
-        return self._hard(u), self._hard.penalty(u)
+            unit, penalty = inside(torch.sigmoid(u)), u.new_zeros(())
+        else:
+            unit, penalty = self._hard(u), self._hard.penalty(u)
+        return unit.expand(len(numeric), -1), penalty

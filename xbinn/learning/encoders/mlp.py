@@ -76,12 +76,11 @@ class Encoder(CovariateEncoder):
             last.weight.mul_(self.constraint.gain)
             last.bias.mul_(self.constraint.gain)
         self.layers = nn.Sequential(*layers, last)
-        masked = [place for place, layer in enumerate(layers) if isinstance(layer, nn.Dropout)]
-        # Number of layers before the first that dropout reaches.
-        self._unmasked = masked[0] if masked else 0
+        # Linear, batch norm and LeakyReLU stand before the first dropout.
+        self._unmasked = 3 if layers else 0
 
     def begin(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        """Return what `finish` takes, (n, k): as it is before the first dropout."""
+        """Return what `finish` takes, (n, width): the first hidden layer before its dropout."""
         begun: Tensor = self.layers[: self._unmasked](self.features(numeric, categorical))
         return begun
 
