@@ -74,14 +74,16 @@ check-all: static ## As check, with the slow tests
 	$(MAKE) docs demo-smoke
 
 .PHONY: bench
-bench: $(STAMP) ## Time physics, training, memory, start-up, costs and tile jobs against baselines
+bench: $(STAMP) ## Time physics, training, memory, start-up, costs, jobs and samplers against baselines
 	$(PYTHON) -m benchmarks.physics
+	$(PYTHON) -m benchmarks.physics --threads 2 --dtype float64
 	$(PYTHON) -m benchmarks.stages
 	$(PYTHON) -m benchmarks.training
 	$(PYTHON) -m benchmarks.memory
 	$(PYTHON) -m benchmarks.startup
 	$(PYTHON) -m benchmarks.costs
 	$(PYTHON) -m benchmarks.running
+	$(PYTHON) -m benchmarks.proda
 
 .PHONY: docs
 docs: $(STAMP) ## Build the documentation into docs/_build/html

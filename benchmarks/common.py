@@ -37,6 +37,11 @@ def way(kernels: str) -> Iterator[None]:
             os.environ[VARIABLE] = before
 
 
+def clock_of_threads() -> Callable[[], float]:
+    """Time of the processor, but that of the wall where torch has several threads."""
+    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+
+
 def seconds(run: Callable[[], object], clock: Callable[[], float]) -> float:
     """Time one call."""
     start = clock()

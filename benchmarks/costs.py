@@ -30,7 +30,7 @@ import xbinn
 from benchmarks.common import heading, in_turns, parser, report
 from benchmarks.floors import COPIED, copied_bytes_per_us
 from benchmarks.running import Setting, Sizes, clear, job, setting
-from benchmarks.training import SAMPLES, fitted, unavoidable
+from benchmarks.training import SAMPLED_CELLS, SAMPLES, fitted, step_by_step
 
 LAND: Final = {"0.5 degree": 67_420, "0.1 degree": 25 * 67_420, "1 km": 3_600 * 67_420}
 GPU_BYTES_PER_US: Final = 2_000_000.0
@@ -45,7 +45,7 @@ class Trial:
     shares: tuple[int, int] = (4, 24)
     sampled: tuple[int, int] = (1, 3)
     samples: int = SAMPLES
-    cells: int = 2_000
+    cells: int = SAMPLED_CELLS
     copied: int = COPIED
     repetitions: int = REPETITIONS
 
@@ -93,7 +93,7 @@ def run(trial: Trial) -> dict[str, dict[str, float]]:
         results = {}
         for name, (tiles, samples) in kinds.items():
             found = per_cell(here, tiles, samples, trial.repetitions)
-            compute = unavoidable(model, cells, samples)
+            compute = step_by_step(model, cells, samples, begin_once=True)
             alone = in_turns({"alone": compute}, trial.repetitions)["alone"] / trial.cells
             found["device"] = alone
             found["gpu"] = max(found["s"] - alone, 0.0) + alone * share

@@ -14,9 +14,9 @@ simulate
 
 Each is computed by compiled kernels where numba is installed, and by operations of torch alone
 (eager). The baseline assembles the 140 x 140 matrices (`xbinn.physics.dense.assemble`) within the
-timed region, from the same arguments, and hands them to `torch.linalg.solve` in batches that suit
-it. In forward_backward all arguments (solve) or all parameters (assembly_and_solve) take
-gradients.
+timed region, from the same arguments, and hands them to `torch.linalg.solve` in batches of the size
+that suits it best. In forward_backward all arguments (solve) or all parameters
+(assembly_and_solve) take gradients.
 
 Every part must read its arguments and write its results. The floor is the time that this takes at
 the speed with which a large array is copied in the same run.
@@ -29,7 +29,6 @@ drawn with replacement from the cells of the grid: the real one where XBINN_DATA
 """
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -41,7 +40,7 @@ from torch import Tensor
 
 import xbinn
 import xbinn.testing
-from benchmarks.common import by_both_ways, heading, in_turns, parser, report
+from benchmarks.common import by_both_ways, clock_of_threads, heading, in_turns, parser, report
 from benchmarks.floors import copied_bytes_per_us
 from xbinn.constants import (
     INPUT_POOLS,
@@ -78,7 +77,7 @@ class Sizes:
     """How many columns are timed together, and how often."""
 
     batches: tuple[int, int] = (64, 4096)
-    dense: int = 256
+    dense: tuple[int, ...] = (16, 64, 256, 1024)
     simulated: int = 20_000
     copied: int = 64 * 2**20
     repetitions: int = 15
@@ -92,7 +91,7 @@ class Sizes:
 
 SMALL = "small_batch"
 """Where the results of the first batch stand; those of the second are the ones that count."""
-SMOKE = Sizes(batches=(2, 8), dense=4, simulated=16, copied=1024, repetitions=1)
+SMOKE = Sizes(batches=(2, 8), dense=(2, 4), simulated=16, copied=1024, repetitions=1)
 
 
 def random_columns(n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Forcing]:
@@ -190,8 +189,8 @@ def compare(
     repetitions: int,
 ) -> Figures:
     """Medians of ours, of ours by torch alone and of the baseline, microseconds a column."""
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    medians = in_turns({**by_both_ways(run), "baseline": baseline}, repetitions, clock)
+    sides = {**by_both_ways(run), "baseline": baseline}
+    medians = in_turns(sides, repetitions, clock_of_threads())
     us, eager = (medians[side] * 1e6 / columns for side in ("ours", "eager"))
     dense_us = medians["baseline"] * 1e6 / baseline_columns
     return {
@@ -271,16 +270,20 @@ PARTS: Final = {
 }
 
 
+def best_dense(part: str, direction: str, sizes: Sizes) -> tuple[Callable[[], object], int]:
+    """Return the dense baseline in batches of the size that suits it best, and that size."""
+    build, towards = PARTS[part].build, DIRECTIONS[direction]
+    sides = {n: towards(*build(n, sizes.precision, structured=False)) for n in sizes.dense}
+    found = in_turns({str(n): run for n, run in sides.items()}, 1, clock_of_threads())
+    best = min(sides, key=lambda n: found[str(n)] / n)
+    return sides[best], best
+
+
 def measure(part: str, direction: str, batch: int, sizes: Sizes) -> Figures:
     """One part in one direction, in batches of one size, against the dense baseline."""
-    build, towards = PARTS[part].build, DIRECTIONS[direction]
-    return compare(
-        towards(*build(batch, sizes.precision, structured=True)),
-        batch,
-        towards(*build(sizes.dense, sizes.precision, structured=False)),
-        sizes.dense,
-        sizes.repetitions,
-    )
+    ours = PARTS[part].build(batch, sizes.precision, structured=True)
+    baseline, n = best_dense(part, direction, sizes)
+    return compare(DIRECTIONS[direction](*ours), batch, baseline, n, sizes.repetitions)
 
 
 def measure_part(part: str, sizes: Sizes, bytes_per_us: float) -> dict[str, dict[str, Figures]]:
@@ -315,12 +318,12 @@ def simulated_columns(n: int) -> tuple[xr.Dataset, xr.Dataset]:
 def measure_simulate(sizes: Sizes) -> Figures:
     """``ds.binn.simulate`` against the dense solve from monthly forcing."""
     ds, parameters = simulated_columns(sizes.simulated)
-    theirs, _ = from_forcing(sizes.dense, sizes.precision, structured=False)
+    baseline, n = best_dense("assembly_and_solve", "forward", sizes)
     return compare(
         lambda: ds.binn.simulate(parameters, dtype=sizes.dtype),
         sizes.simulated,
-        forward(theirs),
-        sizes.dense,
+        baseline,
+        n,
         sizes.repetitions,
     )
 
@@ -342,7 +345,8 @@ def table(results: dict[str, object], sizes: Sizes) -> str:
     """Lay the results out for reading."""
     lines = [
         *heading(threads=torch.get_num_threads(), dtype=sizes.dtype),
-        f"dense in batches of {sizes.dense}, simulate on {sizes.simulated} columns; "
+        f"dense in the best of batches of {', '.join(map(str, sizes.dense))}; simulate on "
+        f"{sizes.simulated} columns; "
         f"medians of {sizes.repetitions}; copying {results['copied_bytes_per_us']:.0f} bytes/us",
         "",
         f"{'':41}{'batch':>6}{'us a column':>12}{'eager':>8}{'dense':>7}{'ratio':>7}"

@@ -4,7 +4,10 @@ Run ``python -m benchmarks.stages`` for a table, with ``--json`` for numbers alo
 float32, microseconds of the processor a column, medians:
 
 encoder
-    The default network on 58 numeric covariates, as many as Xu et al. (2025) have.
+    The default network as it is trained, on 58 numeric covariates, as many as Xu et al. (2025)
+    have.
+encoder of a map
+    The same as maps are made: in float64, without dropout, in parts of 1,024 columns.
 prepare
     What the forcing alone decides; once for all epochs of a fit and all samples of a map.
 assembly
@@ -13,6 +16,9 @@ solve
     From the linear system to the pools.
 processes
     From the pools to the processes.
+64 samples summed up
+    Means, deviations and quantiles of parameters, processes and SOC, those of observations among
+    them. By operations of numpy and torch, of which the latter are counted.
 
 The floor of a stage is the larger of two times: for its arguments and results to be moved once,
 at the speed at which a large array is copied in the same run, and for its operations to be done,
@@ -22,6 +28,7 @@ Operations are those of torch's way (`benchmarks.floors`); backward they are cou
 forward.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -38,12 +45,17 @@ from benchmarks.floors import (
     multiplied_operations_per_us,
 )
 from benchmarks.physics import random_columns
+from benchmarks.training import SAMPLES, TOGETHER
 from xbinn.learning.encoders import build_encoder
+from xbinn.learning.noise import assumed_noise
 from xbinn.parameters import N_PARAMETERS
 from xbinn.physics.assembly import assemble
 from xbinn.physics.processes import processes
 from xbinn.physics.solver import solve
 from xbinn.physics.steady_state import SoilCarbonModel
+from xbinn.running.block import pack
+from xbinn.running.draws import sum_up
+from xbinn.running.layout import Layout, Posterior
 from xbinn.science.settings import fit_settings
 
 N_COVARIATES: Final = 58
@@ -53,12 +65,14 @@ AND_BACKWARD: Final = ", and backward"
 ROWS: Final = (
     "encoder",
     f"encoder{AND_BACKWARD}",
+    "encoder of a map",
     "prepare",
     "assembly",
     f"assembly{AND_BACKWARD}",
     "solve",
     f"solve{AND_BACKWARD}",
     "processes",
+    "64 samples summed up",
 )
 """Stages forward and, where they are trained through, with backward."""
 Figures = dict[str, float]
@@ -101,6 +115,14 @@ def stages(n: int) -> dict[str, Stage]:
     encoder = build_encoder(config, seed=0)
     encoder.standardise(numeric)
     encoder.train()
+    mapping = copy.deepcopy(encoder).double().eval()
+    parts = [(rows, none[: len(rows)]) for rows in numeric.double().split(TOGETHER)]
+    layout = Layout.of(("parameters", "processes", "soc"), Posterior(SAMPLES))
+    one = torch.from_numpy(pack(parameters, state, layout.one_draw))
+    # As far apart as samples are, but for the status.
+    draws = one * (0.1 * torch.randn(SAMPLES, *one.shape)).exp()
+    draws[:, -1] = one[-1]
+    noise = assumed_noise(0.5)
     leaves = (system.rates, *system.transfers, *system.mixing, system.inputs)
     leaves = tuple(t.clone() for t in leaves)
     rates, *rest = leaves
@@ -109,6 +131,11 @@ def stages(n: int) -> dict[str, Stage]:
     return {
         "encoder": Stage(
             lambda: (encoder(numeric, none),), (numeric,), tuple(encoder.parameters())
+        ),
+        "encoder of a map": Stage(
+            lambda: tuple(mapping(*part) for part in parts),
+            [rows for rows, _ in parts],
+            tuple(mapping.parameters()),
         ),
         "prepare": Stage(
             lambda: model.prepare(forcing).shape or (), (forcing.altmax, forcing.nbedrock)
@@ -123,6 +150,9 @@ def stages(n: int) -> dict[str, Stage]:
             # A copy has not summed its pools up yet.
             lambda: vars(processes(replace(state))).values(),
             (state.pools, state.modifier, state.fraction, *state.mixing, parameters),
+        ),
+        "64 samples summed up": Stage(
+            lambda: (torch.from_numpy(sum_up(draws.numpy(), layout, noise)),), (draws,)
         ),
     }
 

@@ -88,11 +88,11 @@ class Training:
 
     def track_over_published(self) -> float:
         """Ours over the published scheme."""
-        return 1.0 / training.measure_published(self.epoch)["published_ratio"]
+        return 1.0 / training.measure_published(self.epoch, TRAINING.few)["published_ratio"]
 
 
 class Maps:
-    """Maps, against what no map can avoid."""
+    """Maps, against their steps alone."""
 
     param_names = ("source", "samples")
     params = (["memory", "zarr"], [0, TRAINING.samples])
@@ -103,8 +103,8 @@ class Maps:
         grid, profiles = xbinn.datasets.open_grid().load(), xbinn.datasets.open_profiles().load()
         self.model, self.cells = training.fitted(grid, profiles, TRAINING.sampled)
 
-    def track_over_unavoidable(self, source: str, samples: int) -> float:
-        """Ours over the unavoidable."""
+    def track_over_steps(self, source: str, samples: int) -> float:
+        """Ours over the steps."""
         found = training.measure_map(self.model, self.cells, samples, TRAINING.few, source=source)
         return found["over_alone"]
 

@@ -6,14 +6,13 @@ float32, seconds of the processor, medians of repetitions in which all sides tak
 epoch
     One pass over 25,925 sites, as many as the profiles of Xu et al. (2025): sites of the profiles
     at hand drawn with replacement, with covariates, depths and forcing. A default network.
-predict
-    ``ds.binn.predict(model)`` on cells that lie in memory, with all outputs.
-samples
-    ``ds.binn.predict(model, samples=64)`` on fewer of these cells.
+map, samples
+    ``ds.binn.predict(model)`` on cells, with all outputs, and ``ds.binn.predict(model,
+    samples=64)`` on fewer of these cells: from memory, and from a Zarr store.
 
-Baselines of epoch and predict are the same network without physics: forward with backward over the
-batches of an epoch, and forward over the cells. The baseline of samples is what cannot be avoided:
-the forcing read and prepared once, and 64 times encoder, steady state and processes.
+The baseline of an epoch is the same network without physics, forward with backward over the same
+batches. That of a map is its steps alone: the cells read and their forcing prepared once, and for
+each sample the whole network, steady state and processes.
 
 An epoch has a second baseline, the published scheme (`benchmarks.published`): the same training
 with a dense matrix for each profile and month, in batches of 32 as published. It is timed on a part
@@ -21,10 +20,10 @@ of the sites and scaled to all. Grid and profiles are the real ones where XBINN_
 idealised ones otherwise.
 """
 
-import copy
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import starmap
 from typing import Any, Final
 
 import numpy as np
@@ -46,7 +45,6 @@ from xbinn.parameters import N_PARAMETERS
 from xbinn.physics.columns import Columns
 from xbinn.physics.processes import processes
 from xbinn.physics.steady_state import SoilCarbonModel
-from xbinn.running.block import in_parts
 from xbinn.running.predictor import for_inference
 from xbinn.running.tensors import pack_forcing
 from xbinn.science.fitting import encoder_config, prepare, training_data
@@ -59,13 +57,22 @@ SITES: Final = 25_925
 CELLS: Final = 20_000
 SAMPLED_CELLS: Final = 8_192
 SAMPLES: Final = 64
-STORED_CHUNK: Final = 1_024
+STORED_CHUNK: Final = 4_096
 """Cells of a chunk of a store."""
+TOGETHER: Final = 1_024
+"""Cells in a product of the network alone, which is fastest with them."""
 PUBLISHED_SITES: Final = 256
 PUBLISHED_BATCH: Final = 32
 """Sites of a batch of the published training."""
 REPETITIONS: Final = 5
 Figures = dict[str, float]
+MAPS: Final = {
+    "map": (False, "memory"),
+    "map, Zarr": (False, "zarr"),
+    "samples": (True, "memory"),
+    "samples, Zarr": (True, "zarr"),
+}
+"""Whether samples are drawn, and where the cells are."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +94,14 @@ class Sizes:
 SMOKE: Final = Sizes(64, 64, 64, 2, 1)
 
 
-def compare(run: Callable[[], object], alone: Callable[[], object], repetitions: int) -> Figures:
-    """Median seconds of both ways and of the baseline, taking turns."""
+def compare(
+    run: Callable[[], object], alone: Callable[[], object], repetitions: int, n: int
+) -> Figures:
+    """Median seconds of both ways and of the baseline, taking turns, for ``n`` sites or cells."""
     found = in_turns({**by_both_ways(run), "baseline": alone}, repetitions)
     return {
         "s": found["ours"],
+        "us_each": found["ours"] / n * 1e6,
         "eager_s": found["eager"],
         "alone_s": found["baseline"],
         "gain": found["eager"] / found["ours"],
@@ -133,17 +143,21 @@ def measure_epoch(epoch: Epoch, repetitions: int) -> Figures:
     data, options = epoch.data, epoch.settings.options
     n_sites = data.n_sites
     network = epoch.network(SoilCarbonModel(epoch.settings.bedrock))
-    batches = torch.arange(n_sites).tensor_split(max(1, n_sites // options.batch_size))
+    batches = [
+        (data.numeric[sites], data.categorical[sites])
+        for sites in torch.arange(n_sites).tensor_split(max(1, n_sites // options.batch_size))
+    ]
 
     def alone() -> None:
         network.encoder.train()
         for batch in batches:
-            network.encoder(data.numeric[batch], data.categorical[batch]).sum().backward()
+            network.encoder.zero_grad()
+            network.encoder.penalised(*batch)[0].sum().backward()
 
-    return compare(lambda: train(network, data, options=options), alone, repetitions)
+    return compare(lambda: train(network, data, options=options), alone, repetitions, n_sites)
 
 
-def measure_published(epoch: Epoch) -> Figures:
+def measure_published(epoch: Epoch, repetitions: int) -> Figures:
     """One epoch of the published scheme, from a part of the sites, against ours."""
     data, options = epoch.data, epoch.settings.options
     part = data.select(torch.arange(min(PUBLISHED_SITES, data.n_sites)))
@@ -155,7 +169,7 @@ def measure_published(epoch: Epoch) -> Figures:
         "ours": lambda: train(ours, data, options=options),
         "published": lambda: train(theirs, part, options=small),
     }
-    found = in_turns(sides, 1)
+    found = in_turns(sides, repetitions)
     published = found["published"] * data.n_sites / part.n_sites
     return {"published_s": published, "published_ratio": published / found["ours"]}
 
@@ -179,35 +193,32 @@ def covariates_of(cells: xr.Dataset, model: xbinn.Model) -> tuple[Tensor, Tensor
     return torch.from_numpy(numeric).double(), known
 
 
-def measure_predict(model: xbinn.Model, cells: xr.Dataset, repetitions: int) -> Figures:
-    """A map with all outputs, against the network alone in the precision of maps."""
-    (network,) = model.predictor.networks
-    encoder = copy.deepcopy(network.encoder).double().eval()
-    numeric, known = covariates_of(cells, model)
+def step_by_step(
+    model: xbinn.Model, cells: xr.Dataset, samples: int, *, begin_once: bool = False
+) -> Callable[[], None]:
+    """Return the steps of a map alone: reading once, and network, state and processes a sample.
 
-    def alone() -> None:
-        with torch.inference_mode():
-            for part in in_parts(numeric, known):
-                encoder(*part)
-
-    return compare(lambda: xbinn.predict(cells, model), alone, repetitions)
-
-
-def unavoidable(model: xbinn.Model, cells: xr.Dataset, samples: int) -> Callable[[], None]:
-    """Return what any map must do: forcing once, and for each sample encoder, state, processes."""
+    The network takes cells in parts that suit it. What stands before its first dropout is computed
+    for each sample, or once, as maps do.
+    """
     (network,) = model.predictor.networks
     ready = for_inference(network, torch.device("cpu"))
-    arrays = {name: cells[name].values for name in FORCING_NAMES}
-    numeric, known = covariates_of(cells, model)
+    encoder = ready.encoder
 
     def run() -> None:
+        read = cells.compute(scheduler="synchronous")
+        arrays = {name: read[name].values for name in FORCING_NAMES}
+        split = (values.split(TOGETHER) for values in covariates_of(read, model))
+        parts = list(zip(*split, strict=True))
         with torch.inference_mode():
             forcing = pack_forcing(arrays, dtype=torch.float32, device=torch.device("cpu"))
             columns = network.process.prepare(forcing)
+            begun = [encoder.begin(*part) for part in parts] if begin_once else []
             for number in range(samples):
                 with drawing(SEED, number):
-                    unit = torch.cat([ready.encoder(*part) for part in in_parts(numeric, known)])
-                processes(network.process.steady_state(ready.physical(unit), columns))
+                    units = map(encoder.finish, begun) if begin_once else starmap(encoder, parts)
+                    parameters = ready.physical(torch.cat(list(units)))
+                processes(network.process.steady_state(parameters, columns))
 
     return run
 
@@ -221,7 +232,7 @@ def stored(cells: xr.Dataset, folder: str) -> xr.Dataset:
 def measure_map(
     model: xbinn.Model, cells: xr.Dataset, samples: int, repetitions: int, *, source: str = "memory"
 ) -> Figures:
-    """A map of cells from "memory" or "zarr", against what cannot be avoided once they are read.
+    """A map of cells from "memory" or "zarr", against its steps alone.
 
     With so many samples of the posterior; 0 is one map without.
     """
@@ -232,7 +243,8 @@ def measure_map(
         def ours() -> xr.Dataset:
             return xbinn.predict(grid, model, **options).compute(scheduler="synchronous")
 
-        return compare(ours, unavoidable(model, cells, max(samples, 1)), repetitions)
+        alone = step_by_step(model, grid, max(samples, 1))
+        return compare(ours, alone, repetitions, cells.sizes["cell"])
 
 
 def model_status(grid: xr.Dataset, model: xbinn.Model) -> xr.DataArray:
@@ -247,11 +259,15 @@ def run(sizes: Sizes) -> dict[str, Figures]:
     epoch = epoch_of(grid, profiles, sizes.sites)
     model, cells = fitted(grid, profiles, sizes.cells)
     some = cells.isel(cell=slice(sizes.sampled))
-    return {
-        "epoch": measure_epoch(epoch, sizes.repetitions) | measure_published(epoch),
-        "predict": measure_predict(model, cells, sizes.repetitions),
-        "samples": measure_map(model, some, sizes.samples, sizes.few),
+    results = {
+        "epoch": measure_epoch(epoch, sizes.repetitions) | measure_published(epoch, sizes.few)
     }
+    for name, (sampled, source) in MAPS.items():
+        part, samples, n = (
+            (some, sizes.samples, sizes.few) if sampled else (cells, 0, sizes.repetitions)
+        )
+        results[name] = measure_map(model, part, samples, n, source=source)
+    return results
 
 
 def table(results: dict[str, Figures]) -> str:
@@ -259,12 +275,13 @@ def table(results: dict[str, Figures]) -> str:
     lines = [
         *heading(),
         "",
-        f"{'':10}{'s':>8}{'eager':>8}{'gain':>7}{'alone':>8}{'over alone':>12}",
+        f"{'':14}{'s':>7}{'us each':>9}{'eager, s':>10}{'gain':>6}{'alone, s':>10}"
+        f"{'over alone':>12}",
     ]
     for name, f in results.items():
         lines.append(
-            f"{name:10}{f['s']:8.2f}{f['eager_s']:8.2f}{f['gain']:7.1f}"
-            f"{f['alone_s']:8.2f}{f['over_alone']:12.2f}"
+            f"{name:14}{f['s']:7.2f}{f['us_each']:9.1f}{f['eager_s']:10.2f}{f['gain']:6.1f}"
+            f"{f['alone_s']:10.2f}{f['over_alone']:12.2f}"
         )
     epoch = results["epoch"]
     lines += [
