@@ -20,6 +20,7 @@ cells (Harris et al. 2020), and 25 and 3,600 times as many at 0.1 degree and at 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import dask
@@ -30,7 +31,7 @@ import xbinn
 from benchmarks.common import heading, in_turns, parser, report
 from benchmarks.floors import COPIED, copied_bytes_per_us
 from benchmarks.running import Setting, Sizes, clear, job, setting
-from benchmarks.training import SAMPLED_CELLS, SAMPLES, fitted, step_by_step
+from benchmarks.training import SAMPLED_CELLS, SAMPLES, Steps, fitted
 
 LAND: Final = {"0.5 degree": 67_420, "0.1 degree": 25 * 67_420, "1 km": 3_600 * 67_420}
 GPU_BYTES_PER_US: Final = 2_000_000.0
@@ -83,6 +84,8 @@ def run(trial: Trial) -> dict[str, dict[str, float]]:
     share = copied_bytes_per_us(trial.copied) / GPU_BYTES_PER_US
     small, profiles = xbinn.datasets.open_grid().load(), xbinn.datasets.open_profiles()
     model, cells = fitted(small, profiles, trial.cells)
+    steps = Steps(model, cells)
+    read = steps.read()
     rows = small.sizes[small["TSOI"].dims[-2]]
     # A tile is one copy of the grid at hand.
     with setting(Sizes(repeats=max(trial.shares), rows=rows)) as here:
@@ -93,7 +96,7 @@ def run(trial: Trial) -> dict[str, dict[str, float]]:
         results = {}
         for name, (tiles, samples) in kinds.items():
             found = per_cell(here, tiles, samples, trial.repetitions)
-            compute = step_by_step(model, cells, samples, begin_once=True)
+            compute = partial(steps.compute, *read, 0 if samples == 1 else samples, begin_once=True)
             alone = in_turns({"alone": compute}, trial.repetitions)["alone"] / trial.cells
             found["device"] = alone
             found["gpu"] = max(found["s"] - alone, 0.0) + alone * share

@@ -43,7 +43,7 @@ class Size:
 
 FULL: Final = Size(96, 500, 10_000)
 SHORT: Final = Size(96, 60, 1_200)
-SMOKE: Final = Size(2, 8, 100)
+SMOKE: Final = Size(6, 8, 100)
 
 SEED: Final = 20_250
 CHAINS: Final = 4

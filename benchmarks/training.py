@@ -10,7 +10,7 @@ map, samples
     ``ds.binn.predict(model)`` on cells, with all outputs, and ``ds.binn.predict(model,
     samples=64)`` on fewer of these cells: from memory, and from a Zarr store.
 
-The baseline of an epoch is the same network without physics, forward with backward over the same
+The baseline of an epoch is the same network without physics, forward with backward over as many
 batches. That of a map is its steps alone: the cells read and their forcing prepared once, and for
 each sample the whole network, steady state and processes.
 
@@ -22,6 +22,7 @@ idealised ones otherwise.
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import starmap
 from typing import Any, Final
@@ -193,34 +194,54 @@ def covariates_of(cells: xr.Dataset, model: xbinn.Model) -> tuple[Tensor, Tensor
     return torch.from_numpy(numeric).double(), known
 
 
-def step_by_step(
-    model: xbinn.Model, cells: xr.Dataset, samples: int, *, begin_once: bool = False
-) -> Callable[[], None]:
-    """Return the steps of a map alone: reading once, and network, state and processes a sample.
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a map, one at a time.
 
-    The network takes cells in parts that suit it. What stands before its first dropout is computed
-    for each sample, or once, as maps do.
+    Attributes
+    ----------
+    model : Model
+        Of one network.
+    cells : Dataset
+        In memory or lazy.
     """
-    (network,) = model.predictor.networks
-    ready = for_inference(network, torch.device("cpu"))
-    encoder = ready.encoder
 
-    def run() -> None:
-        read = cells.compute(scheduler="synchronous")
-        arrays = {name: read[name].values for name in FORCING_NAMES}
-        split = (values.split(TOGETHER) for values in covariates_of(read, model))
-        parts = list(zip(*split, strict=True))
+    model: xbinn.Model
+    cells: xr.Dataset
+
+    def read(self) -> tuple[dict[str, np.ndarray], list[tuple[Tensor, ...]]]:
+        """Read forcing and covariates, the latter in parts that suit the network."""
+        spec = self.model.predictor.covariates
+        names = [*FORCING_NAMES, *(name for name, _ in spec.numeric)]
+        read = self.cells[names].compute(scheduler="synchronous")
+        split = (values.split(TOGETHER) for values in covariates_of(read, self.model))
+        return {n: read[n].values for n in FORCING_NAMES}, list(zip(*split, strict=True))
+
+    def compute(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        parts: Sequence[tuple[Tensor, ...]],
+        samples: int,
+        *,
+        begin_once: bool = False,
+    ) -> None:
+        """Prepare the forcing, and compute network, state and processes for each sample.
+
+        What stands before the first dropout of the network is computed for each, or once, as maps
+        do. 0 samples are one map without dropout.
+        """
+        (network,) = self.model.predictor.networks
+        ready = for_inference(network, torch.device("cpu"))
+        encoder = ready.encoder
         with torch.inference_mode():
             forcing = pack_forcing(arrays, dtype=torch.float32, device=torch.device("cpu"))
             columns = network.process.prepare(forcing)
             begun = [encoder.begin(*part) for part in parts] if begin_once else []
-            for number in range(samples):
-                with drawing(SEED, number):
+            for number in range(max(samples, 1)):
+                with drawing(SEED, number) if samples else nullcontext():
                     units = map(encoder.finish, begun) if begin_once else starmap(encoder, parts)
                     parameters = ready.physical(torch.cat(list(units)))
                 processes(network.process.steady_state(parameters, columns))
-
-    return run
 
 
 def stored(cells: xr.Dataset, folder: str) -> xr.Dataset:
@@ -243,7 +264,11 @@ def measure_map(
         def ours() -> xr.Dataset:
             return xbinn.predict(grid, model, **options).compute(scheduler="synchronous")
 
-        alone = step_by_step(model, grid, max(samples, 1))
+        steps = Steps(model, grid)
+
+        def alone() -> None:
+            steps.compute(*steps.read(), samples)
+
         return compare(ours, alone, repetitions, cells.sizes["cell"])
 
 

@@ -1,6 +1,7 @@
 """Compiled kernels against the operations of torch that they are twins of."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numba
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from ways import KERNELS, take
 
 from xbinn.constants import N_LAYERS
 from xbinn.physics import fused, solver
 from xbinn.physics.cascade import Transfers
 from xbinn.physics.column import integrate
+from xbinn.physics.counting import count_solves
 from xbinn.physics.kernels import whole
 from xbinn.physics.kernels.functions import exp, expm1
 from xbinn.physics.kernels.lanes import WIDTH, load, store
@@ -171,16 +174,16 @@ def named(state: SteadyState) -> dict[str, Tensor]:
 
 @pytest.fixture
 def went_at_once(monkeypatch):
-    """What the kernel of all steps has said so far: whether it could."""
+    """Numbers of columns that the kernel of all steps was given so far."""
     take("numba", monkeypatch)
-    said = []
+    given = []
 
-    def noted(*arguments: object) -> bool:
-        said.append(whole.steady_state(*arguments))
-        return said[-1]
+    def steady_state(*arguments: np.ndarray | float) -> None:
+        given.append(arguments[-1].shape[-1])
+        whole.steady_state(*arguments)
 
-    monkeypatch.setattr(fused, "whole", SimpleNamespace(steady_state=noted))
-    return said
+    monkeypatch.setattr(fused, "whole", SimpleNamespace(steady_state=steady_state))
+    return given
 
 
 def fields_of(columns, bedrock: Bedrock = "closed", gradients: bool = False) -> dict[str, Tensor]:
@@ -196,31 +199,78 @@ def test_all_steps_at_once_give_the_bits_of_one_by_one(went_at_once, draw, monke
     monkeypatch.setattr(Tensor, "new_empty", nothing_written)
     expected = fields_of(columns, gradients=True)
     assert went_at_once == []
-    actual = fields_of(columns)
-    assert went_at_once == [True]
+    with count_solves() as counted:
+        actual = fields_of(columns)
+    assert went_at_once == [n]
+    assert counted.forward == n
     assert int((columns.forcing.nbedrock < N_LAYERS).sum()) > 0
-    for name, values in expected.items():
-        assert values.dtype == actual[name].dtype, name
-        assert torch.equal(values, actual[name]), name
+    assert_same_bits(actual, expected)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-def test_litter_that_rests_is_left_to_one_by_one(went_at_once, draw, dtype):
+def test_columns_where_litter_rests_are_solved_one_by_one(went_at_once, draw, dtype):
+    """Three of them: one has no steady state, one rests below bedrock only and counts for none."""
     columns = draw(3 * WIDTH, seed=64).to(dtype)
-    water = columns.forcing.water.clone()
+    water, nitrogen = columns.forcing.water.clone(), columns.forcing.nitrogen.clone()
     water[:, 0, 2 * WIDTH + 1] = 0.0
-    columns = columns.force(water=water)
-    actual = fields_of(columns)
-    assert went_at_once == [False]
-    assert int((~actual["has_steady_state 0"]).sum()) == 1
-    for name, values in fields_of(columns, gradients=True).items():
-        assert torch.equal(values.nan_to_num(-1.0), actual[name].nan_to_num(-1.0)), name
+    nitrogen[:, 2, 5] = 0.0
+    bedrock = columns.forcing.nbedrock.clone()
+    bedrock[7] = 3
+    water[:, 3:, 7] = 0.0
+    columns = columns.force(water=water, nitrogen=nitrogen, nbedrock=bedrock)
+    with count_solves() as counted:
+        actual = fields_of(columns)
+    assert went_at_once == [3 * WIDTH]
+    assert counted.forward == 3 * WIDTH
+    assert not bool(actual["has_steady_state 0"][2 * WIDTH + 1])
+    assert bool(actual["has_steady_state 0"][7])
+    assert_same_bits(actual, fields_of(columns, gradients=True))
 
 
-def test_few_columns_and_published_bedrock_go_one_by_one(went_at_once, draw):
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_what_is_missing_in_one_column_stays_there(went_at_once, draw, dtype):
+    columns = draw(2 * WIDTH, seed=66).to(dtype)
+    water = columns.forcing.water.clone()
+    water[4, 0, 9] = torch.nan
+    actual = fields_of(columns.force(water=water))
+    assert went_at_once == [2 * WIDTH]
+    others = torch.arange(2 * WIDTH) != 9
+    assert bool(actual["pools 0"][..., 9].isnan().any())
+    for name, values in fields_of(columns).items():
+        assert torch.equal(actual[name][..., others], values[..., others]), name
+
+
+def test_parameters_of_a_higher_precision_are_used(went_at_once, draw):
+    columns = draw(WIDTH, seed=67)
+    mixed = replace(columns.to(torch.float32), parameters=columns.parameters)
+    actual = fields_of(mixed)
+    assert went_at_once == [WIDTH]
+    assert actual["pools 0"].dtype == torch.float32
+    assert_same_bits(actual, fields_of(mixed, gradients=True))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_others_go_one_by_one(went_at_once, draw):
+    columns = draw(WIDTH, seed=65)
     fields_of(draw(WIDTH - 1, seed=65))
-    fields_of(draw(WIDTH, seed=65), "published")
+    fields_of(columns, "published")
+    model = SoilCarbonModel()
+    ready = model.prepare(columns.forcing)
+    one = columns.parameters[:, :1]
+    assert model.steady_state(one, ready).pools.shape[-1] == WIDTH
+    with pytest.raises((RuntimeError, TypeError, ValueError)):
+        model.steady_state(columns.parameters[:, None].expand(-1, 2, -1), ready)
+    with forward_ad.dual_level(), pytest.raises(RuntimeError, match="forward"):
+        model.steady_state(forward_ad.make_dual(columns.parameters, columns.parameters), ready)
     assert went_at_once == []
+
+
+def assert_same_bits(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert actual.keys() == expected.keys()
+    for name, values in expected.items():
+        assert values.dtype == actual[name].dtype, name
+        assert torch.equal(values.isnan(), actual[name].isnan()), name
+        assert torch.equal(values.nan_to_num(), actual[name].nan_to_num()), name
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)

@@ -39,8 +39,9 @@ _SLOPE: Final = 1.0
 _ITERATIONS: Final = 60
 _SMALL_STEP: Final = 1e-3
 """In units of the scale: what is left after such a Newton step is of the order of its square."""
-_TOGETHER: Final = 1024
-"""Samples whose quantiles are sought together, so that their draws stay in the cache."""
+_LEVELS_TOGETHER: Final = 3
+_NUMBERS: Final = 3 * 64 * 1024
+"""Of levels, draws and samples, whose quantiles are sought together: few calls, little memory."""
 _TINY: Final = 1e-45
 """In the place of no carbon at all, the least that float32 holds."""
 _FARTHEST: Final = 600.0
@@ -133,8 +134,9 @@ class ObservationNoise:
         """
         taken, scale = self._taken(levels), self.scale(depth)
         found = modelled.new_empty((len(taken), modelled.shape[1]), dtype=torch.float64)
-        for start in range(0, modelled.shape[1], _TOGETHER):
-            part = slice(start, start + _TOGETHER)
+        together = max(1, _NUMBERS // (_LEVELS_TOGETHER * max(1, len(modelled))))
+        for start in range(0, modelled.shape[1], together):
+            part = slice(start, start + together)
             # In units of the scale, (draw, n).
             logs = _log(modelled[:, part], _TINY) / scale[part]
             found[:, part] = (_mixture_quantiles(taken, logs) * scale[part]).exp()
@@ -214,8 +216,12 @@ def _mixture_quantiles(levels: Tensor, logs: Tensor) -> Tensor:
     low, high = torch.aminmax(logs, dim=0)
     # A logistic distribution of the same variance as the mixture is where to start.
     wider = (1.0 + logs.square().mean(0) / _VARIANCE).sqrt()
-    wanted = levels.logit()[:, None]
-    return middle + _solve(wanted, logs.exp(), wanted * wider, low + wanted, high + wanted)
+    weight = logs.exp()
+    found = [
+        middle + _solve(wanted, weight, wanted * wider, low + wanted, high + wanted)
+        for wanted in levels.logit()[:, None].split(_LEVELS_TOGETHER)
+    ]
+    return torch.cat(found)
 
 
 def _solve(

@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 
 from xbinn.constants import MONTHS_PER_YEAR, N_LAYERS
+from xbinn.parameters import N_PARAMETERS
 from xbinn.physics.cascade import (
     Transfers,
     decomposition_rates,
@@ -20,6 +22,7 @@ from xbinn.physics.inputs import allocation, bottom_depth, input_density
 from xbinn.physics.mixing import Mixing
 from xbinn.physics.paths import fused
 from xbinn.physics.scalars import AnnualScalars, annual_scalars, controls, depth_scalar
+from xbinn.physics.solver import solve
 
 
 class Assembled(NamedTuple):
@@ -71,49 +74,58 @@ def assemble(parameters: Tensor, columns: Columns) -> tuple[Assembled, Tensor]:
     return assembled, climate.has_steady_state
 
 
-def assemble_and_solve(parameters: Tensor, columns: Columns) -> tuple[Assembled, Tensor] | None:
-    """Form the linear system and solve it by one kernel on the CPU, without gradients.
+def assemble_and_solve(
+    parameters: Tensor, columns: Columns
+) -> tuple[Assembled, Tensor, Tensor] | None:
+    """Form the linear system and solve it by one kernel on the CPU.
 
     Returns
     -------
-    Assembled, Tensor
-        The system and the pools (pool, layer, n) of columns that all have a steady state. None
-        where the kernel cannot be had or a gradient is wanted, and where litter rests in a layer:
-        then the steps one by one give the same.
+    Assembled, Tensor, Tensor
+        The system, the pools (pool, layer, n), and whether there is a steady state, (n), boolean.
+        None where the kernel does not serve: `assemble` and `solve` do, to the same bits.
     """
     forcing, shape = columns.forcing, columns.shape
+    if shape is None:
+        return None
     months = (forcing.temperature, forcing.water, forcing.oxygen, forcing.nitrogen)
-    given = (parameters, *months, *(shape or ()), forcing.inputs)
-    if shape is None or parameters.is_cuda:
+    given = (*months, *shape, forcing.inputs)
+    if _differentiated(parameters, *given):
         return None
-    if torch.is_grad_enabled() and any(t.requires_grad for t in given):
+    dtype, n = forcing.temperature.dtype, forcing.inputs.shape[-1]
+    both = controls(parameter(parameters, "q10"), parameter(parameters, "w_scaling"), dtype)
+    compiled = fused(*both, *given)
+    alike = parameters.shape == (N_PARAMETERS, n) and {t.shape for t in months} == {
+        (MONTHS_PER_YEAR, N_LAYERS, n)
+    }
+    if compiled is None or not alike or n < compiled.LEAST_COLUMNS or parameters.is_cuda:
         return None
-    compiled = fused(*given[1:])
-    n = parameters.shape[-1]
-    alike = {t.shape for t in months} == {(MONTHS_PER_YEAR, N_LAYERS, n)}
-    if compiled is None or not alike:
-        return None
-    dtype = forcing.temperature.dtype
-    found = compiled.steady_state(
+    found, pools, rests = compiled.steady_state(
         months,
-        torch.stack(
-            controls(parameter(parameters, "q10"), parameter(parameters, "w_scaling"), dtype)
-        ),
+        torch.stack(both),
         parameters,
-        (
-            columns.exists,
-            forcing.allocated,
-            bottom_depth(columns.layers),
-            *shape,
-            forcing.inputs,
-        ),
+        (columns.exists, forcing.allocated, bottom_depth(columns.layers), *shape, forcing.inputs),
         time_unit(dtype),
         least_rate(dtype),
     )
-    if found is None:
-        return None
-    *system, pools = found
-    return _named(*system), pools
+    system, has_steady_state = _named(*found), torch.ones_like(forcing.allocated)
+    if bool(rests.any()):
+        some = rests.nonzero().squeeze(-1)
+        part, has_steady_state[some] = assemble(parameters[:, some], columns.select(some))
+        for whole, values in zip(_tensors(system), _tensors(part), strict=True):
+            whole[..., some] = values
+        pools[..., some] = solve(part.rates, part.transfers, part.mixing, part.inputs)
+    return system, pools, has_steady_state
+
+
+def _differentiated(*tensors: Tensor) -> bool:
+    """Whether a gradient or a tangent of any is wanted."""
+    backward = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    return backward or any(unpack_dual(t).tangent is not None for t in tensors)
+
+
+def _tensors(system: Assembled) -> list[Tensor]:
+    return [t for part in system for t in ((part,) if isinstance(part, Tensor) else part)]
 
 
 def _named(

@@ -22,6 +22,8 @@ from xbinn.physics.kernels import assembling, months, shaping, solving, whole
 from xbinn.physics.kernels.lanes import WIDTH
 
 _BETA = PARAMETER_NAMES.index("beta")
+LEAST_COLUMNS = WIDTH
+"""Columns that `steady_state` needs."""
 _SCALARS = 4
 _TRIED = 3
 """Columns that a device is tried with."""
@@ -148,23 +150,20 @@ def steady_state(
     columns: Sequence[Tensor],  # from exists to supplied, as the kernel takes them
     unit: float,
     least: float,
-) -> tuple[Tensor, ...] | None:
-    """Form what `Assemble` does, and the pools behind it; no gradient is taken of any argument.
+) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+    """Form what `Assemble` does, and the pools behind it, without gradients.
 
-    None for fewer columns than a vector holds, and where some litter rests.
+    Last comes where litter rests in some layer (n), boolean: there the rest means nothing.
     """
-    if parameters.shape[-1] < WIDTH:
-        return None
     double = parameters.double()
     decay = double[_BETA].log() * CM_PER_M
     found = _empty_system(months[0][0], double)
-    pools = found[0].new_empty(found[0].shape)
+    pools, resting = found[0].new_empty(found[0].shape), controls.new_empty(controls.shape[-1])
     given = (*months, controls, double, decay, *columns)
-    written = (*found, pools)
-    if not whole.steady_state(*map(_rows, given), unit, least, *map(_rows, written)):
-        return None
-    note_solves(forward=pools.shape[-1])
-    return written
+    _call(whole.steady_state, *given, unit, least, *found, pools, resting)
+    rests = resting > 0.0
+    note_solves(forward=len(rests) - int(rests.sum()))
+    return found, pools, rests
 
 
 def _empty_system(like: Tensor, double: Tensor) -> tuple[Tensor, ...]:

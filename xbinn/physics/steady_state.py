@@ -160,11 +160,10 @@ class SoilCarbonModel:
         if at_once is None:
             system, has_steady_state = assemble(parameters, columns)
             pools = solve(system.rates, system.transfers, system.mixing, system.inputs)
-            if not bool(has_steady_state.all()):
-                pools = torch.where(has_steady_state, pools, torch.nan)
         else:
-            system, pools = at_once
-            has_steady_state = torch.ones_like(columns.forcing.allocated)
+            system, pools, has_steady_state = at_once
+        if not bool(has_steady_state.all()):
+            pools = torch.where(has_steady_state, pools, torch.nan)
         return SteadyState(
             parameters=parameters,
             pools=pools,

@@ -1,7 +1,7 @@
 """The kernels of the annual means; the equations are those of `xbinn.physics.scalars`.
 
-A few hundred columns go through the months together, layer by layer: memory is read in few long
-streams, which the processor can foresee, and the sums stay in the nearest cache.
+Thousands of columns go through the months together, layer by layer: memory is read in few long
+streams, which the processor can foresee, and the sums stay in the caches.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ MEANS = 4
 _CONTROLS = 2
 PER_MONTH = 1.0 / MONTHS_PER_YEAR
 _TOGETHER = 256
-"""Vectors of columns."""
+"""Vectors of columns, so many that the streams in which the months are read are long."""
 
 
 class Month(NamedTuple):
@@ -187,7 +187,7 @@ def average(
     for start in range(0, n, _TOGETHER * WIDTH):
         vectors = min(_TOGETHER, (n - start + WIDTH - 1) // WIDTH)
         for j in range(N_LAYERS):
-            total[:] = 0.0
+            total[:, :vectors] = 0.0
             for row in range(j, MONTHS_PER_YEAR * N_LAYERS, N_LAYERS):
                 for i in range(vectors):
                     at = place(start, i, n)
@@ -249,7 +249,7 @@ def average_adjoint(
                 for i in range(vectors):
                     row, at = mean * N_LAYERS + j, place(start, i, n)
                     store(given, (mean, i), load_from(by_means, (row, at)) * PER_MONTH)
-            by_layer[:] = 0.0
+            by_layer[:, :vectors] = 0.0
             for row in range(j, MONTHS_PER_YEAR * N_LAYERS, N_LAYERS):
                 for i in range(vectors):
                     at = place(start, i, n)

@@ -1,8 +1,7 @@
 """The kernel of all that leads to the pools: months, assembly and solve in one go.
 
-Some hundred columns go through the months together, then a vector of them at a time through
-assembly and solve: what one step hands to the next stays in the nearest caches. For columns in
-which all litter decomposes; gradients are not prepared.
+Two thousand columns go through the months together, then a vector of them at a time through
+assembly and solve: what one step hands to the next stays in the caches. No gradient is prepared.
 """
 
 import numpy as np
@@ -13,7 +12,7 @@ from xbinn.physics.kernels.assembly import assemble_column
 from xbinn.physics.kernels.blocks import Matrix
 from xbinn.physics.kernels.columns import put, take
 from xbinn.physics.kernels.compiling import inlined, kernel
-from xbinn.physics.kernels.lanes import WIDTH, any_lane, full, load, load_from, store, where
+from xbinn.physics.kernels.lanes import WIDTH, full, load, load_from, store, where
 from xbinn.physics.kernels.months import MEANS, PER_MONTH, Month, add_month, place
 from xbinn.physics.kernels.sweeps import N_LITTER, solve_column
 
@@ -22,24 +21,25 @@ _INPUT_ROWS = N_INPUTS * N_LAYERS
 _ENTRIES = len(Matrix._fields)
 _TRANSFERS = len(TRANSFERS)
 _TOGETHER = 128
-"""Vectors of columns whose means the second cache holds."""
+"""Vectors of columns: with more the months are read in longer streams, and their means leave the
+second cache."""
 _LITTER = 1
 """Which of the means is that of litter pools."""
 
 
 @inlined
-def litter_rests(
+def count_resting(
     means: np.ndarray,  # (4, layer, lane)
     exists: np.ndarray,  # (layer, lane), boolean
-) -> bool:
-    """Whether nothing decomposes litter in a layer of any of the columns."""
+    resting: np.ndarray,  # (1, lane), written
+) -> None:
+    """Count the layers in which nothing decomposes litter."""
     none = full(load(means, (_LITTER, 0)), 0.0)
-    resting = none
+    layers = none
     for j in range(N_LAYERS):
         rests = where(load(means, (_LITTER, j)) == 0.0, 1.0, none)
-        resting = resting + where(load(exists, (j,)), rests, 0.0)
-    found: bool = any_lane(resting > 0.0)
-    return found
+        layers = layers + where(load(exists, (j,)), rests, 0.0)
+    store(resting, (0,), layers)
 
 
 @inlined
@@ -55,7 +55,7 @@ def average_block(
 ) -> None:
     """Annual means of some vectors of columns from ``start`` on."""
     n = temperature.shape[1]
-    means[:] = 0.0
+    means[:, :, :vectors] = 0.0
     for j in range(N_LAYERS):
         for row in range(j, MONTHS_PER_YEAR * N_LAYERS, N_LAYERS):
             for i in range(vectors):
@@ -99,13 +99,15 @@ def steady_state(
     modifier: np.ndarray,  # (layer, n)
     fraction: np.ndarray,  # (layer, n), float64
     pools: np.ndarray,  # (pool x layer, n)
-) -> bool:
+    resting: np.ndarray,  # (1, n), number of layers in which litter does not decompose
+) -> None:
     """Solve for the pools of a vector of columns or more.
 
-    False, and what is written means nothing, where litter does not decompose in all layers.
+    Where litter rests somewhere, what is written means nothing.
     """
     n = temperature.shape[1]
-    means = np.empty((MEANS, N_LAYERS, _TOGETHER, WIDTH), temperature.dtype)
+    most = min(_TOGETHER, (n + WIDTH - 1) // WIDTH)
+    means = np.empty((MEANS, N_LAYERS, most, WIDTH), temperature.dtype)
     values = np.empty((N_PARAMETERS, WIDTH), parameters.dtype)
     holds = np.empty((2, N_LAYERS, WIDTH), exists.dtype)
     here, deep = np.empty((N_LAYERS, WIDTH), exists.dtype), np.empty((1, WIDTH), exists.dtype)
@@ -122,6 +124,7 @@ def steady_state(
     pivots = np.empty((N_LITTER, N_LAYERS, WIDTH), means.dtype)
     carries = np.empty((N_LAYERS, _ENTRIES, WIDTH), means.dtype)
     found = np.empty((N_POOLS, N_LAYERS, WIDTH), means.dtype)
+    rests = np.empty((1, WIDTH), means.dtype)
     k_rows, found_rows = k.reshape(_POOL_ROWS, WIDTH), found.reshape(_POOL_ROWS, WIDTH)
     density_rows = density.reshape(_INPUT_ROWS, WIDTH)
     for start in range(0, n, _TOGETHER * WIDTH):
@@ -131,8 +134,8 @@ def steady_state(
             at = place(start, i, n)
             climate = means[:, :, i]
             take(exists, at, here)
-            if litter_rests(climate, here):
-                return False
+            count_resting(climate, here, rests)
+            put(rests, at, resting)
             holds[0] = here
             holds[1] = here
             take(parameters, at, values)
@@ -174,4 +177,3 @@ def steady_state(
             put(share, at, fraction)
             solve_column(k, moves, to_l2, lo, up, density, shares, pivots, carries, found)
             put(found_rows, at, pools)
-    return True
