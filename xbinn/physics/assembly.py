@@ -1,4 +1,4 @@
-"""From parameters and columns to the arguments of the solve."""
+"""From parameters and columns to the linear system, and through its solve to the pools."""
 
 from typing import NamedTuple
 
@@ -74,17 +74,27 @@ def assemble(parameters: Tensor, columns: Columns) -> tuple[Assembled, Tensor]:
     return assembled, climate.has_steady_state
 
 
-def assemble_and_solve(
-    parameters: Tensor, columns: Columns
-) -> tuple[Assembled, Tensor, Tensor] | None:
-    """Form the linear system and solve it by one kernel on the CPU.
+def assemble_and_solve(parameters: Tensor, columns: Columns) -> tuple[Assembled, Tensor, Tensor]:
+    """Form the linear system and solve it: by one kernel where it serves, else step by step.
 
     Returns
     -------
-    Assembled, Tensor, Tensor
-        The system, the pools (pool, layer, n), and whether there is a steady state, (n), boolean.
-        None where the kernel does not serve: `assemble` and `solve` do, to the same bits.
+    Assembled
+        The system of all columns.
+    Tensor
+        Pools, (pool, layer, n), without meaning where there is no steady state.
+    Tensor
+        Whether there is one, (n), boolean.
     """
+    found = _at_once(parameters, columns)
+    if found is not None:
+        return found
+    system, has_steady_state = assemble(parameters, columns)
+    return system, _solve(system), has_steady_state
+
+
+def _at_once(parameters: Tensor, columns: Columns) -> tuple[Assembled, Tensor, Tensor] | None:
+    """Do so by the kernel of all steps, which is for the CPU and takes no gradients."""
     forcing, shape = columns.forcing, columns.shape
     if shape is None:
         return None
@@ -114,8 +124,12 @@ def assemble_and_solve(
         part, has_steady_state[some] = assemble(parameters[:, some], columns.select(some))
         for whole, values in zip(_tensors(system), _tensors(part), strict=True):
             whole[..., some] = values
-        pools[..., some] = solve(part.rates, part.transfers, part.mixing, part.inputs)
+        pools[..., some] = _solve(part)
     return system, pools, has_steady_state
+
+
+def _solve(system: Assembled) -> Tensor:
+    return solve(system.rates, system.transfers, system.mixing, system.inputs)
 
 
 def _differentiated(*tensors: Tensor) -> bool:

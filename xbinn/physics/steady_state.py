@@ -11,13 +11,12 @@ from xbinn.constants import SOIL_POOLS
 from xbinn.errors import InputError
 from xbinn.options import Bedrock
 from xbinn.parameters import PARAMETERS, Parameter
-from xbinn.physics.assembly import assemble, assemble_and_solve
+from xbinn.physics.assembly import assemble_and_solve
 from xbinn.physics.cascade import Transfers, turnover_rates
 from xbinn.physics.column import ordered_sum, time_unit
 from xbinn.physics.columns import Columns, prepare_columns
 from xbinn.physics.forcing import Forcing
 from xbinn.physics.mixing import Mixing
-from xbinn.physics.solver import solve
 from xbinn.variables import FORCING_NAMES
 
 BEDROCK: tuple[Bedrock, ...] = get_args(Bedrock)
@@ -156,12 +155,7 @@ class SoilCarbonModel:
 
     def solve(self, parameters: Tensor, columns: Columns) -> SteadyState:
         """Solve columns that have been prepared, (parameter, n); as `steady_state` does."""
-        at_once = assemble_and_solve(parameters, columns)
-        if at_once is None:
-            system, has_steady_state = assemble(parameters, columns)
-            pools = solve(system.rates, system.transfers, system.mixing, system.inputs)
-        else:
-            system, pools, has_steady_state = at_once
+        system, pools, has_steady_state = assemble_and_solve(parameters, columns)
         if not bool(has_steady_state.all()):
             pools = torch.where(has_steady_state, pools, torch.nan)
         return SteadyState(
