@@ -25,7 +25,7 @@ from xbinn.physics.kernels.lanes import (
 
 MEANS = 4
 _CONTROLS = 2
-PER_MONTH = 1.0 / MONTHS_PER_YEAR
+_PER_MONTH = 1.0 / MONTHS_PER_YEAR
 _TOGETHER = 256
 """Vectors of columns, so many that the streams in which the months are read are long."""
 
@@ -100,7 +100,7 @@ def average_layer(
         )
         add_month(month, rate, w_scaling, total)
     for mean in range(MEANS):
-        store(means, (mean,), load(total, (mean,)) * PER_MONTH)
+        store(means, (mean,), load(total, (mean,)) * _PER_MONTH)
 
 
 @inlined
@@ -121,7 +121,7 @@ def average_column_adjoint(
     by_rate, by_scaling = none, none
     for j in range(N_LAYERS):
         for mean in range(MEANS):
-            store(by_total, (mean,), load(by_means, (mean, j)) * PER_MONTH)
+            store(by_total, (mean,), load(by_means, (mean, j)) * _PER_MONTH)
         store(by_layer, (0,), none)
         store(by_layer, (1,), none)
         for m in range(MONTHS_PER_YEAR):
@@ -173,6 +173,37 @@ def annual_means(
 
 
 @inlined
+def average_layers(
+    temperature: np.ndarray,  # as `annual_means`
+    water: np.ndarray,
+    oxygen: np.ndarray,
+    nitrogen: np.ndarray,
+    controls: np.ndarray,
+    layer: int,
+    start: int,
+    vectors: int,
+    means: np.ndarray,  # (4, vector, lane), written
+) -> None:
+    """Annual means of one layer of some vectors of columns from ``start`` on."""
+    n = temperature.shape[1]
+    means[:, :vectors] = 0.0
+    for row in range(layer, MONTHS_PER_YEAR * N_LAYERS, N_LAYERS):
+        for i in range(vectors):
+            at = place(start, i, n)
+            month = Month(
+                load_from(temperature, (row, at)),
+                load_from(water, (row, at)),
+                load_from(oxygen, (row, at)),
+                load_from(nitrogen, (row, at)),
+            )
+            rate, w_scaling = load_from(controls, (0, at)), load_from(controls, (1, at))
+            add_month(month, rate, w_scaling, means[:, i])
+    for mean in range(MEANS):
+        for i in range(vectors):
+            store(means, (mean, i), load(means, (mean, i)) * _PER_MONTH)
+
+
+@inlined
 def average(
     temperature: np.ndarray,  # as `annual_means`
     water: np.ndarray,
@@ -187,22 +218,13 @@ def average(
     for start in range(0, n, _TOGETHER * WIDTH):
         vectors = min(_TOGETHER, (n - start + WIDTH - 1) // WIDTH)
         for j in range(N_LAYERS):
-            total[:, :vectors] = 0.0
-            for row in range(j, MONTHS_PER_YEAR * N_LAYERS, N_LAYERS):
-                for i in range(vectors):
-                    at = place(start, i, n)
-                    month = Month(
-                        load_from(temperature, (row, at)),
-                        load_from(water, (row, at)),
-                        load_from(oxygen, (row, at)),
-                        load_from(nitrogen, (row, at)),
-                    )
-                    rate, w_scaling = load_from(controls, (0, at)), load_from(controls, (1, at))
-                    add_month(month, rate, w_scaling, total[:, i])
+            average_layers(
+                *(temperature, water, oxygen, nitrogen, controls, j, start, vectors, total)
+            )
             for mean in range(MEANS):
                 for i in range(vectors):
                     row, at = mean * N_LAYERS + j, place(start, i, n)
-                    store_from(means, (row, at), load(total, (mean, i)) * PER_MONTH)
+                    store_from(means, (row, at), load(total, (mean, i)))
 
 
 @kernel
@@ -248,7 +270,7 @@ def average_adjoint(
             for mean in range(MEANS):
                 for i in range(vectors):
                     row, at = mean * N_LAYERS + j, place(start, i, n)
-                    store(given, (mean, i), load_from(by_means, (row, at)) * PER_MONTH)
+                    store(given, (mean, i), load_from(by_means, (row, at)) * _PER_MONTH)
             by_layer[:, :vectors] = 0.0
             for row in range(j, MONTHS_PER_YEAR * N_LAYERS, N_LAYERS):
                 for i in range(vectors):

@@ -6,14 +6,14 @@ assembly and solve: what one step hands to the next stays in the caches. No grad
 
 import numpy as np
 
-from xbinn.constants import MONTHS_PER_YEAR, N_INPUTS, N_LAYERS, N_POOLS
+from xbinn.constants import N_INPUTS, N_LAYERS, N_POOLS
 from xbinn.parameters import N_PARAMETERS, TRANSFERS
 from xbinn.physics.kernels.assembly import assemble_column
 from xbinn.physics.kernels.blocks import Matrix
 from xbinn.physics.kernels.columns import put, take
 from xbinn.physics.kernels.compiling import inlined, kernel
-from xbinn.physics.kernels.lanes import WIDTH, full, load, load_from, store, where
-from xbinn.physics.kernels.months import MEANS, PER_MONTH, Month, add_month, place
+from xbinn.physics.kernels.lanes import WIDTH, full, load, store, where
+from xbinn.physics.kernels.months import MEANS, average_layers, place
 from xbinn.physics.kernels.sweeps import N_LITTER, solve_column
 
 _POOL_ROWS = N_POOLS * N_LAYERS
@@ -40,37 +40,6 @@ def count_resting(
         rests = where(load(means, (_LITTER, j)) == 0.0, 1.0, none)
         layers = layers + where(load(exists, (j,)), rests, 0.0)
     store(resting, (0,), layers)
-
-
-@inlined
-def average_block(
-    temperature: np.ndarray,  # as `steady_state`
-    water: np.ndarray,
-    oxygen: np.ndarray,
-    nitrogen: np.ndarray,
-    controls: np.ndarray,
-    start: int,
-    vectors: int,
-    means: np.ndarray,  # (4, layer, vector, lane), written
-) -> None:
-    """Annual means of some vectors of columns from ``start`` on."""
-    n = temperature.shape[1]
-    means[:, :, :vectors] = 0.0
-    for j in range(N_LAYERS):
-        for row in range(j, MONTHS_PER_YEAR * N_LAYERS, N_LAYERS):
-            for i in range(vectors):
-                at = place(start, i, n)
-                month = Month(
-                    load_from(temperature, (row, at)),
-                    load_from(water, (row, at)),
-                    load_from(oxygen, (row, at)),
-                    load_from(nitrogen, (row, at)),
-                )
-                rate, w_scaling = load_from(controls, (0, at)), load_from(controls, (1, at))
-                add_month(month, rate, w_scaling, means[:, j, i])
-        for mean in range(MEANS):
-            for i in range(vectors):
-                store(means, (mean, j, i), load(means, (mean, j, i)) * PER_MONTH)
 
 
 @kernel
@@ -129,7 +98,10 @@ def steady_state(
     density_rows = density.reshape(_INPUT_ROWS, WIDTH)
     for start in range(0, n, _TOGETHER * WIDTH):
         vectors = min(_TOGETHER, (n - start + WIDTH - 1) // WIDTH)
-        average_block(temperature, water, oxygen, nitrogen, controls, start, vectors, means)
+        for j in range(N_LAYERS):
+            average_layers(
+                *(temperature, water, oxygen, nitrogen, controls, j, start, vectors, means[:, j])
+            )
         for i in range(vectors):
             at = place(start, i, n)
             climate = means[:, :, i]
