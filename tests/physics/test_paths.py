@@ -115,6 +115,7 @@ def test_kernels_asked_for_on_such_a_gpu_are_an_error(without_a_driver):
 
 @pytest.mark.parametrize("alike", [True, False])
 def test_kernels_for_a_gpu_are_loaded_where_they_run_and_solve_as_here(alike, monkeypatch, caplog):
+    monkeypatch.setenv(VARIABLE, "auto")
     module, tried = fused(ONES), []
     monkeypatch.setattr(launching, "probe", lambda: None)
     monkeypatch.setattr(module, "solves_as_here", lambda device: tried.append(device) or alike)

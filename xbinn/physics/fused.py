@@ -23,7 +23,7 @@ from xbinn.physics.kernels.lanes import WIDTH
 
 _BETA = PARAMETER_NAMES.index("beta")
 LEAST_COLUMNS = WIDTH
-"""Columns that `steady_state` needs."""
+"""Columns that `steady_state` needs; it is for the CPU."""
 _SCALARS = 4
 _TRIED = 3
 """Columns that a device is tried with."""
