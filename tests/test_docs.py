@@ -92,8 +92,9 @@ def test_notebooks_run_in_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in notebooks:
         assert CELL in (ROOT / "docs" / name).read_text(), name
     monkeypatch.delenv("XBINN_DOCS_CACHE", raising=False)
-    # Which the settings take away too, and for good.
+    # What the settings take away or set stays so in this process: it is put back.
     monkeypatch.delenv("XBINN_DATA", raising=False)
+    monkeypatch.setenv("XBINN_KERNELS", "eager")
     monkeypatch.setattr(sys, "path", [*sys.path])
     settings = runpy.run_path(str(ROOT / "docs" / "conf.py"))
     assert settings["nb_execution_mode"] == "force"
