@@ -258,7 +258,7 @@ def test_others_go_one_by_one(went_at_once, draw):
     ready = model.prepare(columns.forcing)
     one = columns.parameters[:, :1]
     assert model.steady_state(one, ready).pools.shape[-1] == WIDTH
-    with pytest.raises((RuntimeError, TypeError, ValueError)):
+    with pytest.raises(RuntimeError, match="size of tensor"):
         model.steady_state(columns.parameters[:, None].expand(-1, 2, -1), ready)
     with forward_ad.dual_level(), pytest.raises(RuntimeError, match="forward"):
         model.steady_state(forward_ad.make_dual(columns.parameters, columns.parameters), ready)
